@@ -1,0 +1,1 @@
+"""The science of goldenbench: nothing here knows of HTTP, SQL, Optuna or Dask."""

@@ -1,0 +1,143 @@
+"""The comparison of a prescribed point with the cells around it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from studies.comparison.caution import Caution, cautions
+from studies.comparison.confidence_set import ConfidenceSet, confidence_set
+from studies.comparison.cross_fit import cross_fitted_regret
+from studies.comparison.divergence import DivergenceRate, divergence_rates
+from studies.comparison.interval import Interval, Verdict, competitor_limits, read_verdict, regret_interval
+from studies.comparison.planning import replicates_needed
+from studies.comparison.populations import Population, Populations, populations
+from studies.comparison.result import Comparison, Regret
+from studies.comparison.ridge import Diagonal, Ridge, ridge
+from studies.comparison.summary import CellSummary, Difference, best_row, cell_summary
+from studies.comparison.surface import Surface, fit_surface
+from studies.comparison.table import ScoreTable, score_table
+from studies.comparison.words import method, not_said, sentence
+
+__all__ = [
+    "Caution",
+    "CellSummary",
+    "Comparison",
+    "ConfidenceSet",
+    "Diagonal",
+    "Difference",
+    "DivergenceRate",
+    "Interval",
+    "Population",
+    "Populations",
+    "Regret",
+    "Ridge",
+    "ScoreTable",
+    "Surface",
+    "Verdict",
+    "compare",
+    "score_table",
+]
+
+
+def compare(
+    scores: Any,
+    cells: Any,
+    derived: int,
+    *,
+    margin: float,
+    confidence: float = 0.95,
+    folds: Any = None,
+    diverged: Any = None,
+    observed: Any = None,
+    references: Mapping[str, int] | None = None,
+    n_test: int | None = None,
+    n_train: int | None = None,
+    grid: Any = None,
+    seed: int = 0,
+) -> Comparison:
+    """Say whether the prescribed point is within a margin of the best cell, and how sure that is.
+
+    Args:
+        scores: `[C, R]`, higher is better; columns are paired replicates (one fold, one run, common seeds).
+        cells: `[C, 2]` learning rate > 0, momentum in [0, 1).
+        derived: row of the prescribed point, 0..C-1.
+        margin: the regret that does not matter, fixed before the run, in units of the score, >= 0.
+        confidence: of the interval, in [0.5, 1).
+        folds: `[R]` fold of each column; None: one fold.
+        diverged: `[C, R]` booleans; the scores of these are their documented ones. None: none.
+        observed: `[C, R]` booleans; None: all. Scores are ignored where false.
+        references: names to rows; they join best, regret and set, not share and percentile.
+        n_test: test images per fold; sets the least standard error.
+        n_train: training images per fold; with n_test the overlap of folds in `populations.new_data`.
+        grid: `[C]` booleans, rows that make up the box. None: every row that no reference names, and
+            `derived`; to be given where a reference equals a grid cell, and where the prescribed point is
+            off the grid.
+        seed: of the bootstrap behind the surface's limits; nothing else is random.
+
+    Returns:
+        The comparison; its verdict follows from `regret` and `margin` alone.
+
+    Raises:
+        ValueError: a shape, an index, a cell, a score (not finite), the margin or the confidence breaks its
+            rule.
+
+    Assumes: paired differences are close to normal, or R is large; a diverged training's score is the lowest.
+    Speaks for: new seeds on the same images and folds.
+    """
+    if not (np.isfinite(margin) and margin >= 0):
+        raise ValueError(f"margin must be finite and at least 0, got {margin}")
+    if not 0.5 <= confidence < 1:
+        raise ValueError(f"confidence must be in [0.5, 1), got {confidence}")
+    table = score_table(
+        scores,
+        cells,
+        derived,
+        folds=folds,
+        diverged=diverged,
+        observed=observed,
+        references=references,
+        grid=grid,
+        n_test=n_test,
+        n_train=n_train,
+    )
+    return _compare(table, float(margin), float(confidence), np.random.default_rng(seed))
+
+
+def _compare(table: ScoreTable, margin: float, confidence: float, rng: np.random.Generator) -> Comparison:
+    limits = competitor_limits(table, confidence)
+    interval = regret_interval(limits)
+    verdict = read_verdict(interval, margin)
+    members = confidence_set(table, confidence)
+    rates = divergence_rates(table)
+    surface = fit_surface(table, confidence, rng)
+    needed = replicates_needed(table, margin, confidence)
+    warnings = cautions(table, members, rates, surface, margin)
+
+    def summary(row: int, label: str | None = None) -> CellSummary:
+        return cell_summary(table, row, rates[row], confidence, label)
+
+    prescribed = summary(table.derived)
+    edge = any(caution.code == "edge" for caution in warnings)
+    return Comparison(
+        verdict=verdict,
+        sentence=sentence(
+            verdict, interval, prescribed, table, margin=margin, confidence=confidence, needed=needed
+        ),
+        not_said=not_said(verdict, prescribed, members, table, edge),
+        margin=margin,
+        confidence=confidence,
+        n=table.n_replicates,
+        regret=Regret(interval.estimate, cross_fitted_regret(table), interval.low, interval.high),
+        replicates_needed=needed,
+        prescribed=prescribed,
+        best=summary(best_row(table)),
+        references=tuple(summary(row, name) for name, row in table.references),
+        confidence_set=members,
+        divergence=rates,
+        ridge=ridge(table, confidence),
+        surface=surface,
+        populations=populations(table, confidence, limits),
+        warnings=warnings,
+        method=method(table, confidence),
+    )

@@ -1,0 +1,58 @@
+"""The devices of this machine and the numeric classes they give."""
+
+import os
+import platform
+import shutil
+import subprocess
+
+
+def visible_gpus() -> list[str]:
+    """Identifiers of the NVIDIA GPUs this process may use, found without importing torch."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [part.strip() for part in chosen.split(",") if part.strip() not in ("", "-1")]
+    query = shutil.which("nvidia-smi")
+    if query is None:
+        return []
+    command = [query, "--query-gpu=uuid", "--format=csv,noheader"]
+    listing = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return listing.stdout.split() if listing.returncode == 0 else []
+
+
+def default_device() -> str:
+    """`cuda` if torch sees a GPU, else `cpu`."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def device_name(device: str) -> str:
+    """The model of the GPU, or vendor and instruction set of the processor."""
+    import torch
+
+    if device == "cpu":
+        return f"cpu {_processor_vendor()} {torch.backends.cpu.get_cpu_capability()}"
+    return torch.cuda.get_device_name(device)
+
+
+def numeric_class(engine: str, version: int, precision: str, device: str) -> str:
+    """What a training's bits depend on besides its configuration: engine, torch, precision and device."""
+    import torch
+
+    return f"{engine}-{version} torch-{torch.__version__} {precision} {device_name(device)}"
+
+
+def available_threads() -> int:
+    """Processors this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _processor_vendor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("vendor_id"):
+                    return line.split(":")[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

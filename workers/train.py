@@ -1,0 +1,64 @@
+"""`train_pack`: a pack of configurations in, results out; no database, no globals."""
+
+from collections.abc import Sequence
+
+from studies.datasets.load import PreparedDataset
+from studies.results import TrainingResult
+from studies.training import TrainingConfig
+from workers.devices import available_threads
+from workers.engine import SILENT, Engine, Hooks
+from workers.reference import Reference
+
+ENGINES: tuple[Engine, ...] = (Reference(),)
+"""In order of preference: `auto` takes the first that supports a configuration."""
+
+
+def choose_engine(config: TrainingConfig, device: str, engine: str = "auto") -> Engine:
+    """The engine that will train a configuration.
+
+    Args:
+        config: any member of the pack.
+        device: `cpu` or `cuda`.
+        engine: `auto`, or the name of one that has to be used.
+
+    Raises:
+        ValueError: the named engine, or every engine, cannot train it there.
+    """
+    for candidate in ENGINES:
+        if engine in ("auto", candidate.name) and candidate.supports(config, device):
+            return candidate
+    raise ValueError(f"engine {engine} cannot train {config.model} in {config.precision} on {device}")
+
+
+def train_pack(
+    configs: Sequence[TrainingConfig],
+    dataset: PreparedDataset,
+    device: str = "cpu",
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
+    hooks: Hooks = SILENT,
+) -> list[TrainingResult]:
+    """Train the members of a pack on one device.
+
+    Args:
+        configs: at least one; they may differ in cell, fold, run, learning rate, momentum and weight decay.
+        dataset: the prepared data set, its folds included.
+        device: `cpu` or `cuda`.
+        engine: `auto` or an engine's name.
+        threads: processor threads, by default all this process may use.
+        hooks: progress and cancellation.
+
+    Returns:
+        One result per configuration, in order.
+
+    Raises:
+        ValueError: no engine fits, or a batch is larger than a training set.
+        Cancelled, DoesNotFit: see `workers.engine`.
+    """
+    if not configs:
+        raise ValueError("a pack has at least one member")
+    chosen = choose_engine(configs[0], device, engine)
+    if not all(chosen.supports(config, device) for config in configs):
+        raise ValueError(f"engine {chosen.name} cannot train every member of the pack on {device}")
+    return chosen.train(configs, dataset, device, threads or available_threads(), hooks)
