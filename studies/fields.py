@@ -37,7 +37,7 @@ class Rule(Protocol):
     def read(self, path: str, value: object) -> Any:
         """Return the checked value in its canonical type, or raise SpecError."""
 
-    def schema(self) -> dict[str, Any]:
+    def json_schema(self) -> dict[str, Any]:
         """Return the JSON schema of what is accepted."""
 
 
@@ -69,7 +69,7 @@ class Integer:
             raise refuse(path, f"must be a whole number from {self.minimum:,} to {self.maximum:,}", value)
         return value
 
-    def schema(self) -> dict[str, Any]:
+    def json_schema(self) -> dict[str, Any]:
         return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
 
 
@@ -100,7 +100,7 @@ class Number:
         high = f"< {self.maximum:g}" if self.open_above else f"<= {self.maximum:g}"
         return f"{low} and {high}"
 
-    def schema(self) -> dict[str, Any]:
+    def json_schema(self) -> dict[str, Any]:
         low = "exclusiveMinimum" if self.open_below else "minimum"
         high = "exclusiveMaximum" if self.open_above else "maximum"
         return {"type": "number", low: self.minimum, high: self.maximum}
@@ -120,7 +120,7 @@ class Text:
             raise refuse(path, f"{rule}, without control characters or spaces at its ends", value)
         return value
 
-    def schema(self) -> dict[str, Any]:
+    def json_schema(self) -> dict[str, Any]:
         return {"type": "string", "minLength": 1, "maxLength": self.longest}
 
 
@@ -136,7 +136,7 @@ class Choice:
             raise refuse(path, f"must be one of {', '.join(known)}", value)
         return value
 
-    def schema(self) -> dict[str, Any]:
+    def json_schema(self) -> dict[str, Any]:
         return {"type": "string", "enum": list(self.options())}
 
 
@@ -149,7 +149,7 @@ class Flag:
             raise refuse(path, "must be true or false", value)
         return value
 
-    def schema(self) -> dict[str, Any]:
+    def json_schema(self) -> dict[str, Any]:
         return {"type": "boolean"}
 
 
@@ -168,8 +168,8 @@ class Items:
             raise SpecError(Problem(path, f"must have {self.fewest} to {self.most:,} items, not {len(value):,}"))
         return tuple(self.of.read(f"{path}[{index}]", item) for index, item in enumerate(value))
 
-    def schema(self) -> dict[str, Any]:
-        return {"type": "array", "items": self.of.schema(), "minItems": self.fewest, "maxItems": self.most}
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "array", "items": self.of.json_schema(), "minItems": self.fewest, "maxItems": self.most}
 
 
 def read_object(path: str, value: object, rules: Mapping[str, Rule], required: Sequence[str]) -> dict[str, Any]:

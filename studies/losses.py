@@ -190,7 +190,8 @@ class _Distances:
 class _Softmax:
     """Softmax probabilities and what their complements need, without cancellation, in float64.
 
-    Only the most probable class, the top, can exceed 1/2; so only its complement would cancel as 1 - y.
+    Only the most probable class, the top, can exceed 1/2; so only its complement would cancel as 1 - y. The
+    others are formed from it, so that equal probabilities have equal complements to the last bit.
 
     Args:
         probability: y, [..., N, C].
@@ -202,7 +203,6 @@ class _Softmax:
         top: the most probable class, the first of equals, [..., N, 1], int64.
         target: [..., N, 1], int64.
         is_top: [..., N, C].
-        is_greatest: the top and its equals, [..., N, C]; their complements are equal to the last bit.
         is_target: [..., N, C].
     """
 
@@ -215,15 +215,13 @@ class _Softmax:
     top: Tensor
     target: Tensor
     is_top: Tensor
-    is_greatest: Tensor
     is_target: Tensor
 
     @cached_property
     def distances(self) -> _Distances:
         """How far each class is from its target."""
-        log_complement = torch.where(
-            self.is_greatest, self.log_top_complement, torch.log1p(-self.probability)
-        )
+        # Only the top underflows. Above 1/4 it may have equals, which must take the same path.
+        log_complement = torch.where(self.complement < 1 / 4, self.log_top_complement, self.complement.log())
         return _Distances(
             distance=torch.where(self.is_target, self.complement, self.probability),
             agreement=torch.where(self.is_target, self.probability, self.complement),
@@ -243,11 +241,10 @@ def _softmax(logits: Tensor, targets: Tensor) -> _Softmax:
     log_total = odds.log1p()
     log_probability = below - log_total
     probability = log_probability.exp()
-    is_greatest = below == 0
     top_complement = odds / (1 + odds)
     return _Softmax(
         probability=probability,
-        complement=torch.where(is_greatest, top_complement, 1 - probability),
+        complement=top_complement + (probability.amax(-1, keepdim=True) - probability),
         log_probability=log_probability,
         top_complement=top_complement,
         log_top_complement=log_odds - log_total,
@@ -255,7 +252,6 @@ def _softmax(logits: Tensor, targets: Tensor) -> _Softmax:
         top=top,
         target=target,
         is_top=is_top,
-        is_greatest=is_greatest,
         is_target=is_target,
     )
 

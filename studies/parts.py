@@ -55,7 +55,7 @@ class Part:
         defaults = {field.name: field.default for field in fields(cls)}
         properties = {}
         for name, rule in cls.RULES.items():
-            properties[name] = rule.schema()
+            properties[name] = rule.json_schema()
             if name not in cls.REQUIRED:
                 properties[name]["default"] = plain(defaults[name])
         return {
@@ -170,7 +170,7 @@ class AxisRule:
             raise refuse(path, 'must be {"factor", "steps"} or {"values"}', value)
         return self.values.read(path, value) if "values" in value else FactorAxis.read(path, value)
 
-    def schema(self) -> dict[str, Any]:
+    def json_schema(self) -> dict[str, Any]:
         return {"anyOf": [FactorAxis.json_schema(), self.values.json_schema()]}
 
 
@@ -185,7 +185,7 @@ class PrescribedRule:
             raise refuse(path, 'must be "golden" or {"learning_rate", "momentum"}', value)
         return Point.read(path, value)
 
-    def schema(self) -> dict[str, Any]:
+    def json_schema(self) -> dict[str, Any]:
         return {"anyOf": [{"const": "golden"}, Point.json_schema()]}
 
 
@@ -198,7 +198,7 @@ class ReferenceRule:
             return Choice(lambda: REFERENCES).read(path, value)
         return NamedPoint.read(path, value)
 
-    def schema(self) -> dict[str, Any]:
+    def json_schema(self) -> dict[str, Any]:
         return {"anyOf": [{"type": "string", "enum": list(REFERENCES)}, NamedPoint.json_schema()]}
 
 
@@ -211,7 +211,7 @@ class PartRule:
     def read(self, path: str, value: object) -> Part:
         return self.of.read(path, value)
 
-    def schema(self) -> dict[str, Any]:
+    def json_schema(self) -> dict[str, Any]:
         return self.of.json_schema()
 
 

@@ -23,7 +23,7 @@ from studies.parts import (
 
 SCHEMA_VERSION = 1
 LOSSES = ("dual-process", "energy", "sse", "cross-entropy")
-ENGINES = ("auto", "reference")
+ENGINES = ("auto", "packed-cpu", "reference")
 PRECISIONS = ("fp32",)
 BN_STATISTICS = ("population", "moving")
 MAX_TRAININGS = 1_000_000
@@ -128,6 +128,11 @@ class StudySpec(Part):
             SpecError: every broken rule, each with the dotted path of its field.
         """
         return cls.read("", document)
+
+    @classmethod
+    def from_json_text(cls, text: str) -> "StudySpec":
+        """Build from JSON text, as `canonical` writes it."""
+        return cls.from_json(json.loads(text))
 
     def to_json(self) -> dict[str, Any]:
         """The complete document, defaults filled in; `from_json` of it gives an equal specification."""

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from studies.datasets.load import PreparedDataset
 from studies.results import TrainingResult
 from studies.training import TrainingConfig
-from workers.devices import available_threads
+from workers.devices import available_threads, numeric_class
 from workers.engine import SILENT, Engine, Hooks
+from workers.packed_cpu import PackedCpu
 from workers.reference import Reference
 
-ENGINES: tuple[Engine, ...] = (Reference(),)
+ENGINES: tuple[Engine, ...] = (PackedCpu(), Reference())
 """In order of preference: `auto` takes the first that supports a configuration."""
 
 
@@ -62,3 +63,27 @@ def train_pack(
     if not all(chosen.supports(config, device) for config in configs):
         raise ValueError(f"engine {chosen.name} cannot train every member of the pack on {device}")
     return chosen.train(configs, dataset, device, threads or available_threads(), hooks)
+
+
+def numeric_class_of(model: str, engine: str, precision: str, bn_statistics: str, device: str) -> str | None:
+    """The numeric class that a study's trainings would get on a device; None if no engine there can train them."""
+    probe = TrainingConfig(
+        cell=0,
+        fold=0,
+        run=0,
+        learning_rate=0.01,
+        momentum=0.9,
+        weight_decay=0.0,
+        model=model,
+        loss="cross-entropy",
+        epochs=1,
+        batch_size=1,
+        bn_statistics=bn_statistics,
+        seed=0,
+        precision=precision,
+    )
+    try:
+        chosen = choose_engine(probe, device, engine)
+    except ValueError:
+        return None
+    return numeric_class(chosen.name, chosen.version, precision, device)

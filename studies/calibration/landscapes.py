@@ -156,5 +156,5 @@ def standard_landscapes() -> tuple[SimulatedLandscape, ...]:
         simulated("folds differ", 0.0005 * beside**2, fold_spread=0.003, folds=5),
         simulated("derived diverges at 0.3", off_ridge, rates=np.where(rate >= 0, 0.3, 0.0), barred=False),
         simulated("ridge diverges at 0.02", off_ridge, rates=np.where(rate >= 1, 0.02, 0.0), barred=False),
-        simulated("noise below one image", 0.0001 * beside**2, barred=False, noise=0.0001),
+        simulated("noise below one image", 0.0001 * beside**2, noise=0.0001),
     )

@@ -68,6 +68,8 @@ def competitor_limits(table: ScoreTable, confidence: float) -> Limits:
     Assumes: paired differences of one cell are close to normal, or R is large; a diverged score is the
         lowest.
     Speaks for: new seeds on the same images and folds.
+    Source: science.md 5; in the manner of Hsu (1984), Annals of Statistics 12, 1136 (comparisons with the
+        best).
     """
     error = 1.0 - confidence
     shared = error / (2 * max(table.n_cells - 1, 1))

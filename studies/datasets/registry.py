@@ -80,7 +80,7 @@ _BUILT_IN = (
         note=_STAND_IN + "real 8 x 8 digits, enlarged and rotated, stand in for MATLAB's DigitDataset",
         grouped=True,
         maker="studies.datasets.rotated_digits:make",
-        content_sha256="e08e37bad7e94a761aa013f247e4d7eb171c57fb1f4104e96aa0cf8e626cfb57",
+        content_sha256="ff4f978fa12fbafb1804be802fbc8d9e1c2b280285f470153679f150c15c9c6e",
     ),
     DatasetInfo(
         name="mnist",

@@ -18,7 +18,7 @@ from studies.datasets.prepared_file import PreparedFile
 from studies.datasets.raw import RawDataset
 from studies.datasets.registry import DatasetInfo
 
-TEN_FOLDS = "d401fe3a111cdfd7a45837e4e1c2f2c78f73b453f85f2ba269d4ca60ea8b071e"
+TEN_FOLDS = "2c0ba25be2d4444a522a82aff5c8e1486af037ddc7087ed7501ee9e476e3e6fc"
 
 calls = 0
 

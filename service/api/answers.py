@@ -1,0 +1,62 @@
+"""What a study answers: its comparison, and its events while it runs."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header
+from fastapi.concurrency import run_in_threadpool
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
+
+from service.api.context import Context, Shared
+from service.api.studies import read_study
+from service.errors import NotFound
+from service.lifecycle import TERMINAL
+
+router = APIRouter(prefix="/v1/studies/{study_id}", tags=["answers"])
+POLL_SECONDS = 0.5
+KEEPALIVE_SECONDS = 15.0
+
+
+@router.get("/comparison")
+async def get_comparison(study_id: str, context: Shared) -> dict[str, Any]:
+    """Compare the prescribed point with everything it was tried against."""
+    return await context.reports.comparison(study_id)
+
+
+@router.get("/events", response_class=EventSourceResponse)
+async def get_events(
+    study_id: str,
+    context: Shared,
+    last_event_id: Annotated[str | None, Header(description="Revision that was seen last")] = None,
+) -> EventSourceResponse:
+    """Stream the study's document after each change until it ends.
+
+    An event's id is the study's revision; each event is the whole document, so a client that comes back with
+    `Last-Event-ID` misses nothing but intermediate states.
+    """
+    first = await run_in_threadpool(read_study, context, study_id)
+    seen = int(last_event_id) if last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit() else -1
+    return EventSourceResponse(_events(context, first, seen), headers={"Cache-Control": "no-store"})
+
+
+async def _events(context: Context, document: dict[str, Any], seen: int) -> AsyncIterator[bytes]:
+    told = time.monotonic()
+    while True:
+        if document["revision"] > seen:
+            seen, told = document["revision"], time.monotonic()
+            yield format_sse_event(data_str=json.dumps(document), event="study", id=str(seen))
+        if document["status"] in TERMINAL:
+            yield format_sse_event(data_str=json.dumps({"status": document["status"]}), event="end")
+            return
+        if time.monotonic() - told > KEEPALIVE_SECONDS:
+            told = time.monotonic()
+            yield KEEPALIVE_COMMENT
+        await asyncio.sleep(POLL_SECONDS)
+        try:
+            document = await run_in_threadpool(read_study, context, document["id"])
+        except NotFound:
+            yield format_sse_event(data_str=json.dumps({"status": "deleted"}), event="end")
+            return

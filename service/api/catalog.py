@@ -1,0 +1,63 @@
+"""What there is to choose from: the derivation, presets, data sets, models, workers."""
+
+import dataclasses
+from typing import Any
+
+from fastapi import APIRouter
+
+from service.api.context import Shared
+from studies import golden
+from studies.catalog import presets
+from studies.datasets.registry import DATASETS
+from studies.grid import cells
+from studies.models.registry import MODELS
+
+router = APIRouter(prefix="/v1", tags=["catalog"])
+
+
+@router.get("/derived")
+def get_derived() -> dict[str, Any]:
+    """Show how the golden ratio gives a learning rate and a momentum, step by step."""
+    return {
+        "learning_rate": golden.LEARNING_RATE,
+        "momentum": golden.MOMENTUM,
+        "effective_learning_rate": golden.EFFECTIVE_LEARNING_RATE,
+        "source": "S. Jaeger, The Golden Ratio in Machine Learning, IEEE AIPR 2021",
+        "steps": [dataclasses.asdict(step) for step in golden.DERIVATION],
+    }
+
+
+@router.get("/presets")
+def get_presets() -> dict[str, Any]:
+    """List ready specifications."""
+    items = [
+        {
+            "name": preset.name,
+            "title": preset.title,
+            "trainings": len(cells(preset.spec)) * preset.spec.replicates_per_cell,
+            "spec": preset.spec.to_json(),
+        }
+        for preset in presets().values()
+    ]
+    return {"items": items, "next": None}
+
+
+@router.get("/datasets")
+def get_datasets() -> dict[str, Any]:
+    """List the data sets with licence, checksums and whether they are the paper's data."""
+    hidden = ("maker", "folder")
+    rows = [dataclasses.asdict(info) for info in DATASETS.values()]
+    return {"items": [{k: v for k, v in row.items() if k not in hidden} for row in rows], "next": None}
+
+
+@router.get("/models")
+def get_models() -> dict[str, Any]:
+    """List the models."""
+    rows = [dataclasses.asdict(info) for info in MODELS.values()]
+    return {"items": [{k: v for k, v in row.items() if k != "factory"} for row in rows], "next": None}
+
+
+@router.get("/workers")
+def get_workers(context: Shared) -> dict[str, Any]:
+    """List the workers that this process's dispatcher sees, each with what it trains."""
+    return {"items": context.workers(), "next": None}

@@ -1,0 +1,33 @@
+"""What the routes share: one per app, reached through `app.state`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from service.config import Settings
+from service.reports import Reports
+from service.store.engine import Store
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts of a running service that its routes use."""
+
+    settings: Settings
+    store: Store
+    reports: Reports
+    workers: Callable[[], list[dict[str, Any]]]
+    """What this process's dispatcher knows of the workers."""
+    dispatcher_state: Callable[[], str]
+    optuna_number: Callable[[str], int | None]
+    """Optuna's number of a study by its name in Optuna's tables; None while it is not recorded."""
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+Shared = Annotated[Context, Depends(_context)]

@@ -1,0 +1,148 @@
+"""The data of a study: cells, replicates, packs, manifest."""
+
+import csv
+import io
+import json
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Annotated, Any, Literal
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+
+from service.api import cursor as cursors
+from service.api.context import Context, Shared
+from service.api.documents import (
+    REPLICATE_FIELDS,
+    cell_document,
+    moment,
+    pack_document,
+    replicate_document,
+)
+from service.lifecycle import shown
+from service.store.queries import cell_statistics, find_study, replicate_page, study_cells, study_packs
+from service.store.tables import Pack
+from studies.datasets import registry
+
+router = APIRouter(prefix="/v1/studies/{study_id}", tags=["data"])
+CSV_CHUNK = 1_000
+
+
+@router.get("/cells")
+def get_cells(study_id: str, context: Shared) -> dict[str, Any]:
+    """List the cells, the prescribed point first, with their present means."""
+    with context.store.read() as session:
+        find_study(session, study_id)
+        statistics = cell_statistics(session, study_id)
+        cells = study_cells(session, study_id)
+        items = [cell_document(cell, *statistics.get(cell.cell, (None, None))) for cell in cells]
+    return {"items": items, "next": None}
+
+
+@router.get(
+    "/replicates",
+    response_model=None,
+    responses={200: {"content": {"application/json": {}, "text/csv": {}}}},
+)
+def get_replicates(
+    study_id: str,
+    context: Shared,
+    format: Annotated[Literal["json", "csv"], Query(description="csv gives all rows at once")] = "json",
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
+    cursor: str | None = None,
+) -> dict[str, Any] | StreamingResponse:
+    """List the stored trainings in the order (cell, fold, run)."""
+    position = cursors.decode(cursor, 3)
+    with context.store.read() as session:
+        study = find_study(session, study_id)
+        points = {cell.cell: (cell.learning_rate, cell.momentum) for cell in study_cells(session, study_id)}
+        if format == "csv":
+            headers = {"Content-Disposition": f'attachment; filename="goldenbench-{study.id}.csv"'}
+            return StreamingResponse(_csv(context, study_id, points), media_type="text/csv", headers=headers)
+        rows = replicate_page(session, study_id, limit + 1, position)  # type: ignore[arg-type]  # three parts, checked
+        items = [replicate_document(row, points) for row in rows[:limit]]
+        last = rows[limit - 1] if len(rows) > limit else None
+    return {"items": items, "next": cursors.encode(last.cell, last.fold, last.run) if last else None}
+
+
+@router.get("/packs")
+def get_packs(
+    study_id: str,
+    context: Shared,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 200,
+    cursor: str | None = None,
+) -> dict[str, Any]:
+    """List the packs, oldest first, with the logs of their attempts."""
+    position = cursors.decode(cursor, 1)
+    with context.store.read() as session:
+        find_study(session, study_id)
+        query = sa.select(Pack).where(Pack.study_id == study_id).order_by(Pack.ordinal).limit(limit + 1)
+        rows = session.scalars(query if position is None else query.where(Pack.ordinal > position[0])).all()
+        following = cursors.encode(rows[limit - 1].ordinal) if len(rows) > limit else None
+        return {"items": [pack_document(row) for row in rows[:limit]], "next": following}
+
+
+@router.get("/manifest")
+def get_manifest(study_id: str, context: Shared) -> dict[str, Any]:
+    """Show everything that is needed to repeat the study and to judge its numbers."""
+    with context.store.read() as session:
+        study = find_study(session, study_id)
+        packs = study_packs(session, study_id)
+        spec = json.loads(study.spec)
+        info = registry.get(spec["dataset"])
+        return {
+            "study": study.id,
+            "status": shown(study.status, study.desired).value,
+            "spec": spec,
+            "fingerprint": study.fingerprint,
+            "runs": study.runs,
+            "dataset": {
+                "name": info.name,
+                "sha256": study.dataset_sha256,
+                "source": info.source,
+                "licence": info.licence,
+                "is_paper_data": info.is_paper_data,
+                "note": info.note,
+            },
+            "numeric_class": study.numeric_class,
+            "seeds": "PCG64 seeded with sha256 of 'goldenbench/1 {seed} {fold} {run} {purpose}'; purposes: weights, order",
+            "packs": {
+                "done": sum(pack.state == "done" for pack in packs),
+                "attempts": sum(pack.attempt for pack in packs),
+                "charged": sum(pack.charged for pack in packs),
+                "device_seconds": sum(pack.seconds or 0.0 for pack in packs),
+            },
+            "versions": {"python": platform.python_version()}
+            | {name: version(name) for name in ("goldenbench", "torch", "numpy", "optuna", "distributed")},
+            "created_at": moment(study.created_at),
+            "started_at": moment(study.started_at),
+            "finished_at": moment(study.finished_at),
+        }
+
+
+def _csv(context: Context, study_id: str, points: dict[int, tuple[float, float]]) -> Iterator[str]:
+    """All replicates as CSV, read page by page."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, REPLICATE_FIELDS)
+    writer.writeheader()
+    after: tuple[int, int, int] | None = None
+    while True:
+        with context.store.read() as session:
+            rows = replicate_page(session, study_id, CSV_CHUNK, after)
+            for row in rows:
+                document = replicate_document(row, points)
+                document["curve"] = json.dumps(document["curve"], separators=(",", ":"))
+                writer.writerow({name: _harmless(value) for name, value in document.items()})
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+        if len(rows) < CSV_CHUNK:
+            return
+        after = rows[-1].cell, rows[-1].fold, rows[-1].run
+
+
+def _harmless(value: Any) -> Any:
+    """Text that a spreadsheet would run as a formula is quoted."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -1,0 +1,152 @@
+"""Studies: submission, listing, control."""
+
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from service import submission
+from service.api import cursor as cursors
+from service.api.body import json_body, json_schema
+from service.api.context import Context, Shared
+from service.api.documents import study_document
+from service.errors import Invalid
+from service.estimate import estimate
+from service.lifecycle import Action, shown, wish
+from service.store.queries import find_study, list_studies, pace
+from service.store.tables import Study
+from studies.fields import Integer, Problem, SpecError, read_object
+from studies.spec import MAX_TRAININGS, StudySpec
+
+router = APIRouter(prefix="/v1", tags=["studies"])
+SPEC_BODY = json_schema(StudySpec.json_schema())
+EXTENSION = {"runs": Integer(1, 10_000)}
+
+
+@router.post("/studies", status_code=201, openapi_extra=SPEC_BODY)
+async def submit_study(
+    request: Request,
+    response: Response,
+    context: Shared,
+    idempotency_key: Annotated[str | None, Header(description="Makes repeating the request safe")] = None,
+) -> dict[str, Any]:
+    """Queue a study. It is stored before the answer is sent."""
+    document = await json_body(request)
+
+    def work() -> dict[str, Any]:
+        checked = submission.check(document, context.settings.data)
+        study, _new = submission.submit(context.store, checked, idempotency_key)
+        return study_document(study, None)
+
+    answer = await run_in_threadpool(work)
+    response.headers["Location"] = f"/v1/studies/{answer['id']}"
+    return answer
+
+
+@router.post("/estimates", openapi_extra=SPEC_BODY)
+async def estimate_study(request: Request, context: Shared) -> dict[str, Any]:
+    """Say what a study would cost and what it could show, without queueing it."""
+    document = await json_body(request)
+
+    def work() -> dict[str, Any]:
+        checked = submission.check(document, context.settings.data)
+        with context.store.read() as session:
+            return estimate(session, checked, len(context.workers()))
+
+    return await run_in_threadpool(work)
+
+
+@router.get("/studies")
+def get_studies(
+    context: Shared,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: str | None = None,
+    fingerprint: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$")] = None,
+) -> dict[str, Any]:
+    """List studies, the newest first."""
+    position = cursors.decode(cursor, 1)
+    with context.store.read() as session:
+        rows = list_studies(session, limit + 1, position and position[0], fingerprint)
+        items = [study_document(row, pace(session, row.id)) for row in rows[:limit]]
+        following = cursors.encode(rows[limit - 1].ordinal) if len(rows) > limit else None
+    return {"items": items, "next": following}
+
+
+@router.get("/studies/{study_id}")
+def get_study(study_id: str, context: Shared) -> dict[str, Any]:
+    """Show one study."""
+    return read_study(context, study_id)
+
+
+@router.post("/studies/{study_id}/cancel")
+def cancel_study(study_id: str, context: Shared) -> dict[str, Any]:
+    """End a study; what is stored stays."""
+    return _act(context, study_id, Action.CANCEL)
+
+
+@router.post("/studies/{study_id}/pause")
+def pause_study(study_id: str, context: Shared) -> dict[str, Any]:
+    """Stop handing out packs; running ones are discarded and not charged."""
+    return _act(context, study_id, Action.PAUSE)
+
+
+@router.post("/studies/{study_id}/resume")
+def resume_study(study_id: str, context: Shared) -> dict[str, Any]:
+    """Go on with a paused study."""
+    return _act(context, study_id, Action.RESUME)
+
+
+@router.post(
+    "/studies/{study_id}/extend",
+    openapi_extra=json_schema(
+        {
+            "type": "object",
+            "properties": {name: rule.json_schema() for name, rule in EXTENSION.items()},
+            "required": ["runs"],
+            "additionalProperties": False,
+        }
+    ),
+)
+async def extend_study(study_id: str, request: Request, context: Shared) -> dict[str, Any]:
+    """Add runs per fold to a study, also to a completed one."""
+    document = await json_body(request)
+    try:
+        more = read_object("", document, EXTENSION, ["runs"])["runs"]
+    except SpecError as error:
+        raise Invalid(error.problems) from error
+    return await run_in_threadpool(_act, context, study_id, Action.EXTEND, more)
+
+
+@router.delete("/studies/{study_id}", status_code=204)
+def delete_study(study_id: str, context: Shared) -> None:
+    """Delete a study that has ended, with all its data."""
+    _act(context, study_id, Action.DELETE)
+
+
+def read_study(context: Context, study_id: str) -> dict[str, Any]:
+    """A study's document as of now."""
+    with context.store.read() as session:
+        study = find_study(session, study_id)
+        number = context.optuna_number(f"{study.name} [{study.id}]") if study.recorded else None
+        return study_document(study, pace(session, study_id), number)
+
+
+def _act(context: Context, study_id: str, action: Action, more_runs: int = 0) -> dict[str, Any]:
+    """Write what a user wishes; the dispatcher carries it out."""
+    with context.store.write() as session:
+        study = find_study(session, study_id)
+        session.refresh(study, with_for_update=True)
+        desired = wish(action, shown(study.status, study.desired))
+        if action is Action.EXTEND:
+            total = study.total // study.runs * (study.runs + more_runs)
+            if total > MAX_TRAININGS:
+                raise Invalid([Problem("runs", f"must leave at most {MAX_TRAININGS:,} trainings, not {total:,}")])
+            study.runs, study.total = study.runs + more_runs, total
+        study.desired = desired.value
+        session.execute(sa.update(Study).where(Study.id == study_id).values(revision=Study.revision + 1))
+        session.flush()
+        session.refresh(study)
+        return study_document(study, pace(session, study_id))
+
+

@@ -1,0 +1,69 @@
+"""The ASGI app: routes, pages, errors, and the dashboard's gate around them."""
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api import answers, catalog, data, operations, problems, studies
+from service.api.context import Context
+from service.dashboard import PREFIXES, DashboardGate
+from service.pages import routes as pages
+
+HOSTS = ["127.0.0.1", "localhost", "[::1]", "testserver"]
+"""Names that a request may call us by; others are a stranger's page that had its name point here."""
+CONTENT_POLICY = b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+SAFE_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+
+
+def create_app(context: Context, storage: Any) -> FastAPI:
+    """Build the app.
+
+    Args:
+        context: what its routes share.
+        storage: Optuna's storage, for the dashboard.
+    """
+    app = FastAPI(
+        title="goldenbench",
+        version=version("goldenbench"),
+        summary="Does a prescribed learning rate and momentum sit near the empirical optimum?",
+        docs_url=None,  # the built-in page loads its scripts from a stranger's server; ours is in service.pages
+        redoc_url=None,
+        separate_input_output_schemas=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.context = context
+    problems.install(app)
+    for router in (studies.router, data.router, answers.router, catalog.router, operations.router, pages.router):
+        app.include_router(router)
+    pages.mount_static(app)
+
+    app.add_middleware(DashboardGate, storage=storage)
+    app.add_middleware(SafeHeaders)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
+    return app
+
+
+class SafeHeaders:
+    """Adds the headers that keep a browser from guessing types, running foreign scripts or telling where it was."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = list(SAFE_HEADERS)
+        if scope["path"].split("/")[1] not in PREFIXES:  # the dashboard brings inline styles of its own
+            headers.append((b"content-security-policy", CONTENT_POLICY))
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *headers]}
+            await send(message)
+
+        await self._app(scope, receive, with_headers)

@@ -1,0 +1,139 @@
+"""The commands that talk to a running service."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from service.client import Client
+from service.errors import GoldenbenchError
+from studies.catalog import presets
+
+
+class NoSuchStudySpec(GoldenbenchError):
+    """There is no such preset or file."""
+
+
+def submit(what: str, wait: bool, url: str | None) -> None:
+    """Queue a preset or a file."""
+    with Client(url) as client:
+        study = client.submit(read_spec(what))
+        print(study["id"])
+        if wait:
+            follow(client, study["id"])
+            show_comparison(client, study["id"], Console())
+
+
+def watch(study_id: str, url: str | None) -> int:
+    """Follow a study; exit code 0 if it completed, 3 if it ended otherwise."""
+    with Client(url) as client:
+        ended = follow(client, study_id)
+    print(ended["status"])
+    return 0 if ended["status"] == "completed" else 3
+
+
+def compare(study_id: str, as_json: bool, url: str | None) -> None:
+    """Print a study's answer."""
+    with Client(url) as client:
+        if as_json:
+            print(json.dumps(client.comparison(study_id), indent=2))
+        else:
+            show_comparison(client, study_id, Console())
+
+
+def read_spec(what: str) -> dict[str, Any]:
+    """The document of a preset, a file, or standard input.
+
+    Raises:
+        NoSuchStudySpec: neither a preset nor a readable JSON file.
+    """
+    known = presets()
+    if what in known:
+        return known[what].spec.to_json()
+    try:
+        text = sys.stdin.read() if what == "-" else Path(what).read_text(encoding="utf-8")
+        document = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise NoSuchStudySpec(f"{what} is neither a preset ({', '.join(known)}) nor a JSON file: {error}") from error
+    return document  # type: ignore[no-any-return]  # the service checks it
+
+
+def follow(client: Client, study_id: str, console: Console | None = None) -> dict[str, Any]:
+    """Show a progress bar until a study ends; return its last document."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("trainings,"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[eta]}"),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("queued", total=None, eta="")
+
+        def seen(study: dict[str, Any]) -> None:
+            total = study["progress"]["total"]
+            bar.update(
+                task,
+                description=study["status"],
+                total=total,
+                completed=round(study["progress"]["fraction"] * total),
+                eta=_eta(study["eta_seconds"]),
+            )
+
+        ended = client.wait(study_id, seen)
+    if ended["reason"]:
+        print(ended["reason"], file=sys.stderr)
+    return ended
+
+
+def show_comparison(client: Client, study_id: str, console: Console) -> dict[str, Any]:
+    """Print the answer as a table with its verdict."""
+    answer = client.comparison(study_id)
+    table = Table("", "learning rate", "momentum", "accuracy %", "std", "n", "diverged", "minus prescribed")
+    rows = [("prescribed", answer["prescribed"])]
+    rows += [("best cell", answer["best"])] if answer["best"] else []
+    rows += [("reference", reference) for reference in answer["references"]]
+    for who, row in rows:
+        name = f"{who}: {row['label']}" if row.get("label") else who
+        table.add_row(name, f"{row['learning_rate']:.5g}", f"{row['momentum']:.5g}", *_scores(row))
+    console.print(table)
+    regret = answer["regret"]
+    console.print(f"[bold]verdict: {answer['verdict']}[/bold]  (margin {_points(answer['margin'])} points of accuracy)")
+    console.print(
+        f"regret of the prescribed point: {_points(regret['estimate'])} points as it stands (biased upwards), "
+        f"{_points(regret['cross_fitted'])} cross-fitted, "
+        f"{100 * answer['confidence']:g} % interval {_points(regret['low'])} to {_points(regret['high'])}"
+    )
+    console.print(answer["sentence"], highlight=False)
+    console.print(answer["not_said"], highlight=False)
+    for warning in answer["warnings"]:
+        console.print(f"[bold]{warning['code']}[/bold]: {warning['text']}", highlight=False)
+    return answer
+
+
+def _scores(row: dict[str, Any]) -> list[str]:
+    difference = row.get("difference")
+    against = ""
+    if difference and difference["estimate"] is not None:
+        against = f"{_signed(difference['estimate'])} ({_signed(difference['low'])} to {_signed(difference['high'])})"
+    return [_points(row["mean"]), _points(row["std"]), str(row["n"]), str(row["diverged"]), against]
+
+
+def _points(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.2f}"
+
+
+def _signed(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:+.2f}"
+
+
+def _eta(seconds: float | None) -> str:
+    if seconds is None or seconds <= 0:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"about {minutes} min {rest} s left" if minutes else f"about {rest} s left"

@@ -1,0 +1,118 @@
+"""`goldenbench`: every command's flags; what they do stands in the files beside this one."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.cli import answers, nodes
+from service.cli.demo import run_demo
+from service.errors import GoldenbenchError
+
+app = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+Data = Annotated[Path | None, typer.Option(help="Data folder (GOLDENBENCH_DATA, default ./var)")]
+Host = Annotated[str | None, typer.Option(help="Loopback address to listen on (GOLDENBENCH_HOST)")]
+Port = Annotated[int | None, typer.Option(help="Port; if busy, the next free one (GOLDENBENCH_PORT, default 8765)")]
+Database = Annotated[str | None, typer.Option(help="SQLAlchemy address (GOLDENBENCH_DATABASE_URL, default SQLite)")]
+Scheduler = Annotated[str | None, typer.Option(help="Dask scheduler (GOLDENBENCH_SCHEDULER)")]
+Url = Annotated[str | None, typer.Option(help="Address of the service (GOLDENBENCH_URL, default: the local one)")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
+
+
+@app.command()
+def up(data: Data = None, host: Host = None, port: Port = None, database_url: Database = None) -> None:
+    """Run everything on this machine: service, store, scheduler, one worker per device."""
+    nodes.up(data=data, host=host, port=port, database_url=database_url)
+
+
+@app.command()
+def serve(
+    scheduler: Scheduler = None,
+    data: Data = None,
+    host: Host = None,
+    port: Port = None,
+    database_url: Database = None,
+) -> None:
+    """Run the service against a Dask scheduler that runs elsewhere."""
+    nodes.serve_cluster(scheduler=scheduler, data=data, host=host, port=port, database_url=database_url)
+
+
+@app.command()
+def scheduler(
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port")] = 8786,
+) -> None:
+    """Run a Dask scheduler for a cluster."""
+    nodes.scheduler(host, port)
+
+
+@app.command()
+def worker(
+    scheduler: Annotated[str, typer.Option(help="Dask scheduler, e.g. tcp://127.0.0.1:8786")],
+    data: Data = None,
+) -> None:
+    """Run one supervised worker per GPU of this machine, or one on its processor."""
+    raise typer.Exit(nodes.workers(scheduler, data))
+
+
+@app.command()
+def submit(
+    what: Annotated[str, typer.Argument(help="A preset's name, a JSON file, or - for standard input")],
+    wait: Annotated[bool, typer.Option("--wait", help="Watch it and print the answer")] = False,
+    url: Url = None,
+) -> None:
+    """Queue a study."""
+    answers.submit(what, wait, url)
+
+
+@app.command()
+def watch(study: Annotated[str, typer.Argument(help="A study's id")], url: Url = None) -> None:
+    """Show a study's progress until it ends."""
+    raise typer.Exit(answers.watch(study, url))
+
+
+@app.command()
+def compare(
+    study: Annotated[str, typer.Argument(help="A study's id")], as_json: AsJson = False, url: Url = None
+) -> None:
+    """Print the answer: verdict, interval, the prescribed point beside the best cell and the references."""
+    answers.compare(study, as_json, url)
+
+
+@app.command()
+def demo(data: Data = None, port: Port = None) -> None:
+    """Run the service, the demo study, and print its answer."""
+    run_demo(nodes.settings(data=data, port=port))
+
+
+@app.command("data")
+def prepare_data(
+    name: Annotated[str | None, typer.Argument(help="A data set's name; without it, list them")] = None,
+    folds: Annotated[int, typer.Option(min=2, max=100, help="Folds to cut it into")] = 10,
+    data: Data = None,
+) -> None:
+    """List the data sets, or prepare one (downloading it if it has to be)."""
+    nodes.prepare_data(name, folds, data)
+
+
+@app.command("import")
+def import_results(
+    folder: Annotated[Path, typer.Argument(help="What `python -m workers.run` wrote")],
+    data: Data = None,
+    database_url: Database = None,
+) -> None:
+    """Take the results of `python -m workers.run` into the store (while no service runs on it)."""
+    nodes.import_results(folder, data=data, database_url=database_url)
+
+
+def main() -> None:
+    """The command's entry: our errors are a line on standard error and exit code 1, never a traceback."""
+    try:
+        app()
+    except GoldenbenchError as error:
+        print(f"goldenbench: {error}", file=sys.stderr)
+        for broken in getattr(error, "errors", []):
+            print(f"  {broken['field']}: {broken['rule']}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,146 @@
+"""A blocking client of the REST interface."""
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from service.errors import GoldenbenchError
+
+DEFAULT_URL = "http://127.0.0.1:8765"
+ENDED = frozenset({"completed", "cancelled", "failed"})
+TRIES = 5
+
+
+class RequestFailed(GoldenbenchError):
+    """The service refused a request."""
+
+    def __init__(self, status: int, document: dict[str, Any]) -> None:
+        super().__init__(str(document.get("detail") or document.get("title") or f"HTTP {status}"))
+        self.http_status = status
+        self.errors: list[dict[str, str]] = document.get("errors", [])
+
+
+class Unreachable(GoldenbenchError):
+    """The service does not answer."""
+
+
+class Client:
+    """Talks to one service; usable as a context manager.
+
+    Args:
+        url: base address; default: GOLDENBENCH_URL, or the service that runs on the data folder, or port 8765.
+        timeout_seconds: per request.
+    """
+
+    def __init__(self, url: str | None = None, timeout_seconds: float = 60.0) -> None:
+        self.url = (url or find_url()).rstrip("/")
+        self._http = httpx.Client(base_url=self.url, timeout=timeout_seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def submit(self, spec: dict[str, Any], key: str | None = None) -> dict[str, Any]:
+        """Queue a study.
+
+        Args:
+            spec: the specification's document.
+            key: Idempotency-Key; by default a new one, so that a retry after a lost answer makes no second study.
+
+        Returns:
+            The study's document.
+
+        Raises:
+            RequestFailed: the specification breaks a rule; `errors` names the fields.
+            Unreachable: no answer after several tries.
+        """
+        return self._call("POST", "/v1/studies", json=spec, headers={"Idempotency-Key": key or uuid.uuid4().hex})
+
+    def study(self, study_id: str) -> dict[str, Any]:
+        """One study's document."""
+        return self._call("GET", f"/v1/studies/{study_id}")
+
+    def studies(self, fingerprint: str | None = None) -> Iterator[dict[str, Any]]:
+        """All studies, the newest first."""
+        return self._pages("/v1/studies", {"fingerprint": fingerprint} if fingerprint else {})
+
+    def replicates(self, study_id: str) -> list[dict[str, Any]]:
+        """Every stored training of a study."""
+        return list(self._pages(f"/v1/studies/{study_id}/replicates", {"limit": "10000"}))
+
+    def comparison(self, study_id: str) -> dict[str, Any]:
+        """The answer as it stands."""
+        return self._call("GET", f"/v1/studies/{study_id}/comparison")
+
+    def estimate(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """What a study would cost."""
+        return self._call("POST", "/v1/estimates", json=spec)
+
+    def act(self, study_id: str, action: str) -> dict[str, Any]:
+        """`cancel`, `pause` or `resume` a study."""
+        return self._call("POST", f"/v1/studies/{study_id}/{action}")
+
+    def wait(
+        self, study_id: str, seen: Callable[[dict[str, Any]], None] = lambda study: None, poll_seconds: float = 0.5
+    ) -> dict[str, Any]:
+        """Wait for the end of a study, telling `seen` its document now and then."""
+        while True:
+            study = self.study(study_id)
+            seen(study)
+            if study["status"] in ENDED:
+                return study
+            time.sleep(poll_seconds)
+
+    def _pages(self, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
+        cursor: str | None = None
+        while True:
+            page = self._call("GET", path, params=query | ({"cursor": cursor} if cursor else {}))
+            yield from page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        """One request, repeated while the service is away: every request here may be repeated safely."""
+        for attempt in range(TRIES):
+            try:
+                answer = self._http.request(method, path, **arguments)
+            except httpx.TransportError as error:
+                problem: GoldenbenchError = Unreachable(f"no service answers at {self.url} ({error})")
+            else:
+                if answer.status_code < 400:
+                    document: dict[str, Any] = answer.json()
+                    return document
+                problem = RequestFailed(answer.status_code, _document(answer))
+                if answer.status_code != 503:
+                    raise problem
+            if attempt < TRIES - 1:
+                time.sleep(0.2 * 2**attempt)
+        raise problem
+
+
+def find_url() -> str:
+    """GOLDENBENCH_URL, or the service that runs on the data folder, or the default port."""
+    from service.server_address import running_address
+
+    data = Path(os.environ.get("GOLDENBENCH_DATA", "var"))
+    return os.environ.get("GOLDENBENCH_URL") or running_address(data) or DEFAULT_URL
+
+
+def _document(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        document = answer.json()
+    except ValueError:
+        return {"detail": answer.text[:300]}
+    return document if isinstance(document, dict) else {}

@@ -1,0 +1,43 @@
+"""The Optuna dashboard behind a gate: reading only, on the five prefixes that are compiled into it."""
+
+from typing import Any
+
+import optuna_dashboard
+from a2wsgi import WSGIMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.api.problems import problem
+
+PREFIXES = frozenset({"dashboard", "api", "static", "csv", "artifacts"})
+READING = ("GET", "HEAD")
+
+
+class DashboardGate:
+    """Passes GET and HEAD of the dashboard's prefixes to it, refuses its other methods, and leaves the rest to `app`.
+
+    Args:
+        app: what serves everything else.
+        storage: Optuna's storage.
+    """
+
+    def __init__(self, app: ASGIApp, storage: Any) -> None:
+        self._app = app
+        self._dashboard = WSGIMiddleware(optuna_dashboard.wsgi(storage))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or scope["path"].split("/")[1] not in PREFIXES:
+            await self._app(scope, receive, send)
+        elif scope["method"] not in READING:
+            detail = f"{scope['method']} {scope['path']}: the Optuna dashboard is for reading; studies change through /v1"
+            refusal = problem(405, "Method Not Allowed", detail, headers={"Allow": ", ".join(READING)})
+            await refusal(scope, receive, send)
+        else:
+            await self._dashboard(_with_encoding(scope), receive, send)
+
+
+def _with_encoding(scope: Scope) -> Scope:
+    """The dashboard answers 500 to a request for a static file that accepts no particular encoding."""
+    if any(name == b"accept-encoding" for name, _ in scope["headers"]):
+        return scope
+    return {**scope, "headers": [*scope["headers"], (b"accept-encoding", b"identity")]}

@@ -1,0 +1,1 @@
+"""The one dispatcher: it alone writes what becomes of a study."""

@@ -1,0 +1,265 @@
+"""The dispatcher's transactions: opening a study, leasing a pack, accepting its result, giving it back."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from service import lifecycle
+from service.lifecycle import Desired, Status
+from service.planner import Capacity, Key, next_pack
+from service.store.queries import failed_columns, stored_keys, study_packs
+from service.store.tables import Cell, Pack, Replicate, Study, now
+from studies.grid import Cell as GridCell
+from studies.grid import cells
+from studies.results import Outcome, TrainingResult
+from studies.spec import StudySpec
+from studies.training import TrainingConfig, training_config
+
+LOG_LIMIT = 20_000
+"""Characters of a pack's log that are kept, the newest."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A pack handed to a slot."""
+
+    pack: str
+    attempt: int
+    study_id: str
+    dataset_sha256: str
+    engine: str
+    members: tuple[TrainingConfig, ...]
+
+
+@lru_cache(maxsize=64)
+def plan(spec: str) -> tuple[StudySpec, tuple[GridCell, ...]]:
+    """A stored specification and its cells; parsed once, since every lease needs them."""
+    parsed = StudySpec.from_json_text(spec)
+    return parsed, cells(parsed)
+
+
+def open_study(session: Session, study_id: str, dataset_sha256: str) -> None:
+    """Give a queued study its data set and its cells, once."""
+    study = _study(session, study_id)
+    if study.dataset_sha256 is None:
+        study.dataset_sha256 = dataset_sha256
+        session.add_all(
+            Cell(
+                study_id=study.id,
+                cell=cell.index,
+                learning_rate=cell.learning_rate,
+                momentum=cell.momentum,
+                labels=list(cell.labels),
+                in_grid=cell.in_grid,
+            )
+            for cell in plan(study.spec)[1]
+        )
+        study.revision += 1
+
+
+def fail_study(session: Session, study_id: str, reason: str) -> None:
+    """End a study that cannot be opened."""
+    study = _study(session, study_id)
+    if Status(study.status) not in lifecycle.TERMINAL:
+        _enter(study, Status.FAILED)
+        study.reason = reason
+
+
+def settle(session: Session, study: Study) -> Status:
+    """Move a study to its next status; leaving `running` discards its live packs.
+
+    Returns:
+        The status it has now.
+    """
+    columns = study.total // max(1, _cell_count(session, study))
+    complete = columns - failed_columns(session, study.id) if study.done >= study.total else 0
+    status = lifecycle.settle(study.status, study.desired, study.done, study.total, complete)
+    if status != study.status:
+        _enter(study, status)
+        if status is Status.FAILED:
+            study.reason = "every column of replicates has a failed one"
+        if status in (Status.CANCELLED, Status.PAUSED):
+            for pack in study_packs(session, study.id, ("waiting", "running")):
+                _end_pack(pack, "discarded", f"the study was {status}")
+    return status
+
+
+def delete_study(session: Session, study_id: str) -> None:
+    """Remove a study with everything that hangs on it."""
+    session.execute(sa.delete(Study).where(Study.id == study_id))
+
+
+def lease(session: Session, study_id: str, capacity: Capacity, worker: str, numeric_class: str) -> Lease | None:
+    """Form the next pack of a study, or take one that waits, for one slot.
+
+    Args:
+        session: the transaction.
+        study_id: an opened study.
+        capacity: of the slot.
+        worker: the slot's worker.
+        numeric_class: what its trainings would be; the first lease pins the study to it.
+
+    Returns:
+        None if nothing is pending or the study wants another numeric class.
+    """
+    study = _study(session, study_id)
+    if study.dataset_sha256 is None or study.numeric_class not in (None, numeric_class):
+        return None
+    live = study_packs(session, study_id, ("waiting", "running"))
+    pack = next((pack for pack in live if pack.state == "waiting"), None)
+    spec, grid = plan(study.spec)
+    if pack is None:
+        members = next_pack(_pending(session, study, spec, live), capacity)
+        if not members:
+            return None
+        pack = Pack(id=secrets.token_hex(6), study_id=study_id, members=[list(key) for key in members], attempt=0)
+        pack.log, pack.charged = "", 0
+        session.add(pack)
+    pack.state, pack.worker, pack.started_at, pack.epochs_done = "running", worker, now(), 0
+    pack.attempt += 1
+    study.numeric_class = numeric_class
+    if study.status == Status.QUEUED:
+        _enter(study, Status.RUNNING)
+    configs = tuple(training_config(spec, grid[cell], fold, run) for cell, fold, run in pack.members)
+    return Lease(pack.id, pack.attempt, study_id, study.dataset_sha256, spec.engine, configs)
+
+
+def accept(session: Session, pack_id: str, attempt: int, results: Sequence[TrainingResult], seconds: float) -> bool:
+    """Store the results of a pack that is still running in this attempt.
+
+    Args:
+        session: the transaction that moves the pack from running(attempt) to done.
+        pack_id, attempt: who reports.
+        results: one per member.
+        seconds: wall time of the pack.
+
+    Returns:
+        False if the pack has been given to another attempt, discarded or deleted: then nothing is stored.
+
+    Raises:
+        ValueError: the results are not those of the pack's members.
+    """
+    pack = running_pack(session, pack_id, attempt)
+    if pack is None:
+        return False
+    if sorted(result.key for result in results) != sorted((c, f, r) for c, f, r in pack.members):
+        raise ValueError(f"pack {pack_id} has other members than its results")
+    store_results(session, pack, results)
+    pack.seconds = seconds
+    _end_pack(pack, "done", "")
+    return True
+
+
+def store_results(session: Session, pack: Pack, results: Sequence[TrainingResult]) -> None:
+    """Insert replicates, count them in their cells and their study, and settle the study."""
+    study = _study(session, pack.study_id)
+    for result in results:
+        session.add(_replicate(pack, result))
+    session.flush()
+    touched = {result.cell for result in results}
+    for cell in session.scalars(sa.select(Cell).where(Cell.study_id == study.id, Cell.cell.in_(touched))):
+        own = [result.outcome for result in results if result.cell == cell.cell]
+        cell.failed += own.count(Outcome.FAILED)
+        cell.diverged += own.count(Outcome.DIVERGED)
+        cell.n += len(own) - own.count(Outcome.FAILED)
+    study.done += len(results)
+    study.revision += 1
+    settle(session, study)
+
+
+def give_back(session: Session, pack_id: str, attempt: int, why: str) -> None:
+    """Let a pack's members be pending again, charging nobody (drain, outage, a worker that left)."""
+    pack = running_pack(session, pack_id, attempt)
+    if pack is not None:
+        log(pack, why)
+        pack.state, pack.worker = "waiting", None
+
+
+def recover(session: Session) -> int:
+    """At the start of a dispatcher: packs that ran under an earlier one wait again.
+
+    Returns:
+        How many there were.
+    """
+    packs = session.scalars(sa.select(Pack).where(Pack.state == "running")).all()
+    for pack in packs:
+        log(pack, "the service was restarted")
+        pack.state, pack.worker = "waiting", None
+    return len(packs)
+
+
+def touch(session: Session, study_id: str) -> None:
+    """Tell watchers that something about a study has changed."""
+    session.execute(sa.update(Study).where(Study.id == study_id).values(revision=Study.revision + 1))
+
+
+def running_pack(session: Session, pack_id: str, attempt: int) -> Pack | None:
+    """The pack, if it runs in just this attempt; locked until the transaction ends."""
+    query = sa.select(Pack).where(Pack.id == pack_id, Pack.state == "running", Pack.attempt == attempt)
+    return session.scalar(query.with_for_update())
+
+
+def log(pack: Pack, line: str) -> None:
+    """Add a line to a pack's log."""
+    stamp = now().isoformat(timespec="seconds")
+    pack.log = f"{pack.log}{stamp} attempt {pack.attempt}: {line}\n"[-LOG_LIMIT:]
+
+
+def _end_pack(pack: Pack, state: str, why: str) -> None:
+    if why:
+        log(pack, why)
+    pack.state, pack.finished_at = state, now()
+
+
+def _enter(study: Study, status: Status) -> None:
+    study.status = status
+    study.revision += 1
+    if status is Status.RUNNING and study.started_at is None:
+        study.started_at = now()
+    study.finished_at = now() if status in lifecycle.TERMINAL else None
+
+
+def _pending(session: Session, study: Study, spec: StudySpec, live: Sequence[Pack]) -> list[Key]:
+    taken = stored_keys(session, study.id)
+    taken.update((cell, fold, run) for pack in live for cell, fold, run in pack.members)
+    count = _cell_count(session, study)
+    keys = ((cell, fold, run) for run in range(study.runs) for fold in range(spec.folds_used) for cell in range(count))
+    return [key for key in keys if key not in taken]
+
+
+def _cell_count(session: Session, study: Study) -> int:
+    query = sa.select(sa.func.count()).select_from(Cell).where(Cell.study_id == study.id)
+    return session.scalar(query) or 0
+
+
+def _study(session: Session, study_id: str) -> Study:
+    return session.scalars(sa.select(Study).where(Study.id == study_id).with_for_update()).one()
+
+
+def _replicate(pack: Pack, result: TrainingResult) -> Replicate:
+    return Replicate(
+        study_id=pack.study_id,
+        cell=result.cell,
+        fold=result.fold,
+        run=result.run,
+        outcome=result.outcome.value,
+        accuracy=result.accuracy,
+        brier=result.brier,
+        loss=result.loss,
+        train_loss=result.train_loss,
+        curve=result.curve.to_json(),
+        correct=result.correct,
+        seconds=result.seconds,
+        engine=result.engine,
+        precision=result.precision,
+        device=result.device,
+        numeric_class=result.numeric_class,
+        reason=result.reason,
+        pack=pack.id,
+        attempt=pack.attempt,
+        worker=pack.worker,
+    )

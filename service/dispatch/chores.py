@@ -1,0 +1,50 @@
+"""Slow work in other threads, and the inbox through which its outcome comes back to the loop."""
+
+import queue
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+THREADS = 8
+
+
+class Chores:
+    """Callbacks from other threads run one by one in the loop's thread, and each until it succeeds."""
+
+    def __init__(self) -> None:
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._unhandled: deque[Callable[[], None]] = deque()
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="dispatch-chore")
+
+    def enqueue(self, message: Callable[[], None]) -> None:
+        """Have the loop call `message`; safe from any thread."""
+        self._inbox.put(message)
+
+    def start(
+        self, work: Callable[[], Any], then: Callable[[Any], None], failed: Callable[[Exception], None]
+    ) -> None:
+        """Do `work` in another thread; the loop then calls `then` with its value or `failed` with its error."""
+
+        def job() -> None:
+            try:
+                value = work()
+            except Exception as caught:
+                error = caught
+                self.enqueue(lambda: failed(error))
+            else:
+                self.enqueue(lambda: then(value))
+
+        self._pool.submit(job)
+
+    def handle(self) -> None:
+        """Call what has come in. A message that raises (the database is away, say) stays first in line."""
+        while not self._inbox.empty():
+            self._unhandled.append(self._inbox.get())
+        while self._unhandled:
+            self._unhandled[0]()
+            self._unhandled.popleft()
+
+    def close(self) -> None:
+        """Take no more work."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

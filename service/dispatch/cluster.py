@@ -1,0 +1,203 @@
+"""The Dask cluster as the dispatcher sees it: slots, submissions, cancellations, data sets.
+
+Only packs that have a slot are submitted, each to one worker, with no retries of Dask's own: tasks with resources
+bypass Dask's queue, and a worker's death would blame packs that never ran.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask
+from distributed import Client, Future, Nanny, Scheduler, SpecCluster
+from distributed.security import Security
+
+from service.config import Settings
+from service.dispatch.accept import Lease
+from studies.models import registry as models
+from studies.spec import BN_STATISTICS, ENGINES, PRECISIONS
+from workers import tasks
+from workers.devices import available_threads, visible_gpus
+
+CALL_SECONDS = 20
+"""How long a worker may take to answer a question before it counts as absent."""
+WORKER_TTL_SECONDS = 10
+"""Silence after which the scheduler gives a worker up (it applies at least ten heartbeats)."""
+
+WANTED = [
+    (model, engine, precision, statistics)
+    for model in models.MODELS
+    for engine in ENGINES
+    for precision in PRECISIONS
+    for statistics in BN_STATISTICS
+]
+"""Everything a specification can ask of a worker."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A worker that can train one pack at a time."""
+
+    address: str
+    name: str
+    announcement: tasks.Announcement
+
+
+def configure_dask() -> None:
+    """Settings that every scheduler and worker process of ours needs."""
+    dask.config.set(
+        {
+            "distributed.scheduler.allowed-failures": 0,
+            "distributed.scheduler.worker-ttl": f"{WORKER_TTL_SECONDS}s",
+            "distributed.scheduler.work-stealing": False,
+            "distributed.worker.daemon": True,
+            "distributed.admin.log-format": "%(asctime)s %(name)s %(levelname)s %(message)s",
+            "distributed.nanny.pre-spawn-environ": worker_environment(),
+            "logging": {"distributed": "error"},
+        }
+    )
+
+
+def worker_environment() -> dict[str, str]:
+    """Environment of a worker process: its threads (Dask's nanny would set 1) and how glibc keeps freed memory.
+
+    A training allocates and frees the same few tensors of some megabytes in each step; given back to the system each
+    time, they cost as many seconds in page faults as the arithmetic.
+    """
+    threads = str(available_threads())
+    return {
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+        "MALLOC_TRIM_THRESHOLD_": str(1 << 31),
+        "MALLOC_TOP_PAD_": str(1 << 27),
+    }
+
+
+def worker_options(cache: Path) -> dict[str, Any]:
+    """Options of every nanny and its worker."""
+    return {
+        "nthreads": 1,
+        "resources": {"slot": 1},
+        "memory_limit": 0,  # training memory is bounded by the pack; CUDA reserves address space that looks like use
+        "preload": ["workers.preload"],
+        "death_timeout": 60,
+        "env": {tasks.CACHE_VARIABLE: str(cache)},
+        "local_directory": str(cache / "scratch"),
+    }
+
+
+class Cluster:
+    """A connection to a scheduler, with a scheduler and workers of its own if none is configured."""
+
+    def __init__(self, settings: Settings) -> None:
+        configure_dask()
+        self._settings = settings
+        self._own: SpecCluster | None = None
+        security = _security(settings)
+        if settings.scheduler:
+            self.client = Client(settings.scheduler, security=security, timeout=30, set_as_default=False)
+        else:
+            self._own = _embedded(settings.data / "cache")
+            self.client = Client(self._own, set_as_default=False)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the scheduler still answers."""
+        return self.client.status == "running"
+
+    def workers(self) -> dict[str, str]:
+        """Address and name of every worker that offers a slot."""
+        found = self.client.scheduler_info(n_workers=-1)["workers"]
+        return {
+            address: str(info["name"]) for address, info in found.items() if info.get("resources", {}).get("slot")
+        }
+
+    def greet(self, address: str, name: str) -> Slot:
+        """Ask a worker what it is.
+
+        Raises:
+            OSError, TimeoutError: it does not answer.
+        """
+        return Slot(address, name, self._ask(address, tasks.announce, WANTED))
+
+    def place(self, address: str, sha256: str, path: Path) -> None:
+        """See to it that a worker holds a data set."""
+        if not self._ask(address, tasks.has_dataset, sha256):
+            self._ask(address, tasks.put_dataset, sha256, path.read_bytes())
+
+    def submit(self, lease: Lease, slot: Slot) -> Future:
+        """Hand a pack to a slot."""
+        return self.client.submit(
+            tasks.run_pack,
+            lease.pack,
+            lease.attempt,
+            lease.dataset_sha256,
+            lease.engine,
+            [member.to_json() for member in lease.members],
+            key=f"pack-{lease.pack}-{lease.attempt}",
+            workers=[slot.address],
+            allow_other_workers=False,
+            resources={"slot": 1},
+            retries=0,
+            pure=False,
+        )
+
+    def stop(self, address: str, pack: str, attempt: int) -> None:
+        """Ask a worker to end a pack within one epoch."""
+        self._ask(address, tasks.cancel_pack, pack, attempt)
+
+    def on_progress(self, handler: Callable[[dict[str, Any]], None]) -> None:
+        """Call `handler` with each progress event (from another thread; it must only enqueue)."""
+        self.client.subscribe_topic(tasks.PROGRESS_TOPIC, lambda event: handler(event[1]))
+
+    def close(self) -> None:
+        """Leave the scheduler; end it and its workers if they are ours."""
+        self.client.close(timeout=5)
+        if self._own is not None:
+            self._own.close(timeout=15)
+
+    def _ask(self, address: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a function in a worker's process, with a time limit."""
+        run = self.client._run  # Client.run takes no time limit; sync() with callback_timeout does
+        answers = self.client.sync(run, function, *arguments, workers=[address], callback_timeout=CALL_SECONDS)
+        return answers[address]
+
+
+def _embedded(cache: Path) -> SpecCluster:
+    """A scheduler and one worker per GPU (or one on the CPU) on 127.0.0.1, with TLS of this process's own."""
+    security = Security.temporary()
+    options = worker_options(cache) | {"security": security, "host": "127.0.0.1", "protocol": "tls"}
+    gpus = visible_gpus()
+    environments: list[dict[str, str]] = [
+        {tasks.DEVICE_VARIABLE: "cuda", "CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus
+    ] or [{tasks.DEVICE_VARIABLE: "cpu"}]
+    return SpecCluster(
+        scheduler={
+            "cls": Scheduler,
+            "options": {"host": "127.0.0.1", "protocol": "tls", "security": security, "dashboard": False},
+        },
+        workers={
+            f"{environment[tasks.DEVICE_VARIABLE]}-{index}": {
+                "cls": Nanny,
+                "options": options | {"env": options["env"] | environment},
+            }
+            for index, environment in enumerate(environments)
+        },
+        security=security,
+        silence_logs=False,
+    )
+
+
+def _security(settings: Settings) -> Security | None:
+    if settings.tls_ca is None:
+        return None
+    files = {
+        "tls_ca_file": str(settings.tls_ca),
+        "tls_client_cert": os.fspath(settings.tls_cert or ""),
+        "tls_client_key": os.fspath(settings.tls_key or ""),
+    }
+    return Security(require_encryption=True, **files)

@@ -1,0 +1,238 @@
+"""The dispatcher's loop: one thread that turns queued studies into stored replicates.
+
+Dask's callbacks and the chores' threads only enqueue; this thread alone opens transactions.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from service import lifecycle
+from service.config import Settings
+from service.dispatch import accept
+from service.dispatch.chores import Chores
+from service.dispatch.cluster import Cluster, Slot
+from service.dispatch.leader import Leadership
+from service.dispatch.opening import Opening
+from service.dispatch.pace import Pace
+from service.dispatch.runs import Runs, pack_is_wanted
+from service.dispatch.slots import Slots
+from service.errors import LeadershipLost
+from service.lifecycle import Desired
+from service.store.engine import Store
+from service.store.queries import unsettled_studies
+from service.store.tables import Pack, Study
+
+TICK_SECONDS = 0.1
+BACKOFF_SECONDS = 30.0
+"""The longest pause between two tries to reach a database or scheduler that is away."""
+STOP_SECONDS = 25.0
+
+log = structlog.get_logger("goldenbench.dispatch")
+
+
+@dataclass
+class _Hands:
+    """What lives and dies with one connection to a cluster."""
+
+    cluster: Cluster
+    slots: Slots
+    runs: Runs
+
+
+class Dispatcher:
+    """Dispatches the studies of one store until it is stopped."""
+
+    def __init__(self, store: Store, settings: Settings, connect: Callable[[], Cluster]) -> None:
+        self._store = store
+        self._settings = settings
+        self._connect = connect
+        self._hands: _Hands | None = None
+        self._chores = Chores()
+        self.leadership = Leadership(store)
+        self._opening = Opening(self.leadership, self._chores, settings.data)
+        self._pace = Pace(settings.pack_seconds)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
+        self.state = "starting"
+        """`starting`, `waiting` (another one leads), `leading`, or what is missing at the moment."""
+        self.leads = threading.Event()
+
+    def start(self) -> None:
+        """Begin in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End: running packs wait again, uncharged; the lock and the cluster are let go."""
+        self._stop.set()
+        self._thread.join(timeout=STOP_SECONDS)
+        self._chores.close()
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Every slot with what it does now."""
+        hands = self._hands
+        if hands is None:
+            return []
+        leases = {run.slot.address: run.lease for run in hands.runs}
+        return [
+            {
+                "name": slot.name,
+                "address": slot.address,
+                "device": slot.announcement.device_name,
+                "threads": slot.announcement.threads,
+                "pid": slot.announcement.pid,
+                "pack": leases[slot.address].pack if slot.address in leases else None,
+                "study": leases[slot.address].study_id if slot.address in leases else None,
+            }
+            for slot in hands.slots.all()
+        ]
+
+    def _run(self) -> None:
+        pause = 1.0
+        while not self._stop.is_set():
+            try:
+                if self._ready():
+                    self._tick()
+                    self.state = "leading"
+                pause = 1.0
+                self._stop.wait(TICK_SECONDS)
+            except LeadershipLost:
+                log.error("another dispatcher took over")
+                self._let_go()
+                self.state = "waiting"
+            except Exception as error:
+                self.state = "database away" if isinstance(error, DBAPIError) else "recovering"
+                log.warning("dispatcher pauses", error=f"{type(error).__name__}: {error}"[:500], seconds=pause)
+                self._stop.wait(pause)
+                pause = min(2 * pause, BACKOFF_SECONDS)
+        self._wind_down()
+
+    def _ready(self) -> bool:
+        """Whether this dispatcher leads and has a cluster; tries to get both."""
+        if not self.leads.is_set():
+            if not self.leadership.acquire():
+                if self.state != "waiting":
+                    log.warning("another service dispatches on this database; this one waits")
+                self.state = "waiting"
+                self._stop.wait(1.0)
+                return False
+            with self.leadership.transaction() as session:
+                recovered = accept.recover(session)
+            self.leads.set()
+            log.info("leads", recovered_packs=recovered)
+        if self._hands is not None and not self._hands.cluster.alive:
+            log.warning("the scheduler is gone; its packs wait for another")
+            self._drop_cluster("the scheduler was lost")
+        if self._hands is None:
+            cluster = self._connect()
+            slots = Slots(cluster, self._chores)
+            self._hands = _Hands(cluster, slots, Runs(self.leadership, self._chores, cluster, slots))
+        return True
+
+    def _tick(self) -> None:
+        hands = self._hands
+        assert hands is not None
+        self._chores.handle()
+        hands.slots.refresh()
+        hands.runs.give_back_lost()
+        self._settle()
+        with self._store.read() as session:
+            studies = list(unsettled_studies(session))
+        self._stop_unwanted(hands.runs)
+        self._opening.open(studies)
+        self._fill(hands, studies)
+        hands.runs.write_progress()
+
+    def _settle(self) -> None:
+        """Carry out what users asked for since the last look."""
+        with self._store.read() as session:
+            due = [study.id for study in unsettled_studies(session) if _is_due(study)]
+        for study_id in due:
+            with self.leadership.transaction() as session:
+                study = session.scalars(sa.select(Study).where(Study.id == study_id)).one()
+                if study.desired == Desired.DELETE:
+                    accept.delete_study(session, study_id)
+                else:
+                    accept.settle(session, study)
+
+    def _stop_unwanted(self, runs: Runs) -> None:
+        """End attempts that the store no longer knows as running: paused, cancelled, deleted."""
+        active = list(runs)
+        if not active:
+            return
+        with self._store.read() as session:
+            packs = session.scalars(sa.select(Pack).where(Pack.id.in_([run.lease.pack for run in active])))
+            known = {pack.id: pack for pack in packs}
+        for run in active:
+            if not pack_is_wanted(known.get(run.lease.pack), run.lease.attempt):
+                runs.stop(run)
+
+    def _fill(self, hands: _Hands, studies: list[Study]) -> None:
+        """Give each free slot a pack of the most urgent study that it can serve."""
+        ready = [study for study in studies if study.desired == Desired.RUN and self._opening.path(study) is not None]
+        slots = hands.slots.all()
+        for slot in slots:
+            if hands.runs.busy(slot):
+                continue
+            for study in ready:
+                if self._lease(hands, study, slot, len(slots)):
+                    break
+
+    def _lease(self, hands: _Hands, study: Study, slot: Slot, slots: int) -> bool:
+        spec = accept.plan(study.spec)[0]
+        path, sha256 = self._opening.path(study), study.dataset_sha256
+        numeric_class = slot.announcement.numeric_classes.get(
+            f"{spec.model}/{spec.engine}/{spec.precision}/{spec.bn_statistics}"
+        )
+        if path is None or sha256 is None or study.numeric_class not in (None, numeric_class) or not numeric_class:
+            return False
+        if not hands.slots.holds(slot, sha256, path):
+            return False
+        capacity = self._pace.capacity(slot, spec, numeric_class, slots)
+        with self.leadership.transaction() as session:
+            lease = accept.lease(session, study.id, capacity, slot.name, numeric_class)
+        if lease is None:
+            return False
+        hands.runs.start(lease, slot, self._pace.measured(lease, spec, numeric_class))
+        return True
+
+    def _drop_cluster(self, why: str) -> None:
+        hands = self._hands
+        if hands is None:
+            return
+        for run in hands.runs:
+            hands.runs.give_back(run, why)
+        self._hands = None
+        hands.cluster.close()
+
+    def _let_go(self) -> None:
+        """Leadership is lost: what runs will be refused, so only end it."""
+        self.leads.clear()
+        hands, self._hands = self._hands, None
+        if hands is not None:
+            hands.cluster.close()
+        self.leadership.release()
+
+    def _wind_down(self) -> None:
+        try:
+            if self._hands is not None:
+                for run in self._hands.runs:
+                    self._hands.runs.stop(run)
+                    with self.leadership.transaction() as session:
+                        accept.give_back(session, *run.key, "the service was stopped")
+        except Exception as error:
+            log.warning("packs will be recovered at the next start", error=str(error)[:300])
+        finally:
+            self._let_go()
+            self.state = "stopped"
+
+
+def _is_due(study: Study) -> bool:
+    return study.desired == Desired.DELETE or study.status != lifecycle.settle(
+        study.status, study.desired, study.done, study.total, complete_columns=1
+    )

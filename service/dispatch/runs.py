@@ -1,0 +1,169 @@
+"""Packs that run: their submission, their progress, and what comes of them."""
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from distributed import Future, KilledWorker
+from distributed.client import FutureCancelledError
+
+from service.dispatch import accept, quarantine
+from service.dispatch.chores import Chores
+from service.dispatch.cluster import Cluster, Slot
+from service.dispatch.leader import Leadership
+from service.dispatch.slots import Slots
+from service.store.tables import Pack
+from studies.results import TrainingResult
+from workers.engine import Cancelled, DoesNotFit
+from workers.tasks import DatasetMissing
+
+PROGRESS_SECONDS = 1.0
+"""How often progress within packs is written."""
+GONE_SECONDS = 5.0
+"""How long a pack's worker may be missing before the pack is given back."""
+
+log = structlog.get_logger("goldenbench.packs")
+
+
+@dataclass
+class Run:
+    """One attempt of a pack on a slot."""
+
+    lease: accept.Lease
+    slot: Slot
+    future: Future
+    took: Callable[[float], None]
+    epochs: int = 0
+    """Network-epochs done, as the worker tells."""
+    missing_since: float | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """(pack, attempt)"""
+        return self.lease.pack, self.lease.attempt
+
+
+class Runs:
+    """The running attempts of this dispatcher."""
+
+    def __init__(self, leadership: Leadership, chores: Chores, cluster: Cluster, slots: Slots) -> None:
+        self._leadership = leadership
+        self._chores = chores
+        self._cluster = cluster
+        self._slots = slots
+        self._runs: dict[tuple[str, int], Run] = {}
+        self._written = 0.0
+        self._told: dict[tuple[str, int], int] = {}
+        cluster.on_progress(lambda event: chores.enqueue(lambda: self._progress(event)))
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(list(self._runs.values()))
+
+    def busy(self, slot: Slot) -> bool:
+        """Whether a pack runs there."""
+        return any(run.slot.address == slot.address for run in self._runs.values())
+
+    def start(self, lease: accept.Lease, slot: Slot, took: Callable[[float], None]) -> None:
+        """Submit a leased pack to its slot; `took` is told the seconds of an accepted result."""
+        run = Run(lease, slot, self._cluster.submit(lease, slot), took)
+        self._runs[run.key] = run
+        run.future.add_done_callback(lambda _future: self._chores.enqueue(lambda: self._ended(run)))
+
+    def stop(self, run: Run) -> None:
+        """Make a pack that is no longer wanted end; its result will be refused."""
+        self._runs.pop(run.key, None)
+        address, (pack, attempt) = run.slot.address, run.key
+        run.future.cancel()  # does not stop what already runs
+        self._chores.start(
+            lambda: self._cluster.stop(address, pack, attempt),
+            lambda _nothing: None,
+            lambda error: log.info("pack not stopped", pack=pack, error=str(error)[:200]),
+        )
+
+    def give_back(self, run: Run, why: str) -> None:
+        """Let a pack wait again, uncharged."""
+        with self._leadership.transaction() as session:
+            accept.give_back(session, *run.key, why)
+        self._runs.pop(run.key, None)
+        log.info("pack given back", pack=run.lease.pack, attempt=run.lease.attempt, why=why)
+
+    def give_back_lost(self) -> None:
+        """A pack whose worker left without an error would wait for it for ever."""
+        for run in self:
+            if run.slot.address in self._slots or run.future.done():
+                run.missing_since = None
+                continue
+            run.missing_since = run.missing_since or time.monotonic()
+            if time.monotonic() - run.missing_since > GONE_SECONDS:
+                run.future.cancel()
+                self.give_back(run, "its worker left")
+
+    def write_progress(self) -> None:
+        """Store how far the running packs are, now and then."""
+        if time.monotonic() - self._written < PROGRESS_SECONDS:
+            return
+        self._written = time.monotonic()
+        changed = {run.key: run.epochs for run in self if run.epochs != self._told.get(run.key, 0)}
+        if not changed:
+            return
+        with self._leadership.transaction() as session:
+            for (pack, attempt), epochs in changed.items():
+                row = accept.running_pack(session, pack, attempt)
+                if row is not None:
+                    row.epochs_done = epochs
+                    accept.touch(session, row.study_id)
+        self._told = {key: epochs for key, epochs in (self._told | changed).items() if key in self._runs}
+
+    def _progress(self, event: dict[str, Any]) -> None:
+        run = self._runs.get((event["pack"], event["attempt"]))
+        if run is not None:
+            run.epochs = max(run.epochs, event["epochs"])
+
+    def _ended(self, run: Run) -> None:
+        """Take in a finished future, once; what was stopped or given back before is not ours any more."""
+        if run.key not in self._runs:
+            return
+        try:
+            answer = run.future.result(timeout=30)
+        except DatasetMissing:
+            self._slots.forget(run.slot, run.lease.dataset_sha256)
+            self.give_back(run, "its worker had lost the data set")
+        except (FutureCancelledError, Cancelled) as error:
+            self.give_back(run, f"cancelled: {error}")
+        except DoesNotFit as error:
+            self._charge(run, f"does not fit {run.slot.name}: {error}", fits=False)
+        except KilledWorker:
+            self._charge(run, f"worker {run.slot.name} ({run.slot.address}) died while it trained this pack")
+        except Exception as error:
+            self._charge(run, "".join(traceback.format_exception_only(error)).strip())
+        else:
+            self._accept(run, answer)
+
+    def _accept(self, run: Run, answer: dict[str, Any]) -> None:
+        results = [TrainingResult.from_json(document) for document in answer["results"]]
+        with self._leadership.transaction() as session:
+            stored = accept.accept(session, *run.key, results, answer["seconds"])
+        self._runs.pop(run.key, None)
+        run.took(answer["seconds"])
+        log.info(
+            "pack accepted" if stored else "late result refused",
+            study=run.lease.study_id,
+            pack=run.lease.pack,
+            attempt=run.lease.attempt,
+            trainings=len(results),
+            seconds=round(answer["seconds"], 2),
+        )
+
+    def _charge(self, run: Run, evidence: str, fits: bool = True) -> None:
+        with self._leadership.transaction() as session:
+            fate = quarantine.charge(session, *run.key, evidence, fits)
+        self._runs.pop(run.key, None)
+        log.warning("pack failed", pack=run.lease.pack, attempt=run.lease.attempt, fate=fate, evidence=evidence[:500])
+
+
+def pack_is_wanted(pack: Pack | None, attempt: int) -> bool:
+    """Whether a running attempt is still what the store says."""
+    return pack is not None and pack.state == "running" and pack.attempt == attempt

@@ -1,0 +1,84 @@
+"""The slots that the cluster offers, and which data sets each of them holds."""
+
+import time
+from pathlib import Path
+
+import structlog
+
+from service.dispatch.chores import Chores
+from service.dispatch.cluster import Cluster, Slot
+
+ASK_SECONDS = 1.0
+"""How often the list of workers is asked for."""
+
+log = structlog.get_logger("goldenbench.slots")
+
+
+class Slots:
+    """Workers that have announced themselves; all state is rebuilt from the cluster when it is lost."""
+
+    def __init__(self, cluster: Cluster, chores: Chores) -> None:
+        self._cluster = cluster
+        self._chores = chores
+        self._known: dict[str, Slot] = {}
+        self._greeting: set[str] = set()
+        self._placed: set[tuple[str, str]] = set()
+        self._placing: set[tuple[str, str]] = set()
+        self._asked = 0.0
+
+    def all(self) -> list[Slot]:
+        """Every slot, in order of its worker's name."""
+        return sorted(list(self._known.values()), key=lambda slot: slot.name)
+
+    def __contains__(self, address: str) -> bool:
+        return address in self._known
+
+    def refresh(self) -> None:
+        """Notice workers that joined or left."""
+        if time.monotonic() - self._asked < ASK_SECONDS:
+            return
+        self._asked = time.monotonic()
+        live = self._cluster.workers()
+        for address in set(self._known) - set(live):
+            log.info("worker left", worker=self._known.pop(address).name)
+            self._placed = {(at, sha256) for at, sha256 in self._placed if at != address}
+        for address, name in live.items():
+            if address not in self._known and address not in self._greeting:
+                self._greet(address, name)
+
+    def holds(self, slot: Slot, sha256: str, path: Path) -> bool:
+        """Whether a slot holds a data set; if not, it is brought there, and a later call says so."""
+        pair = (slot.address, sha256)
+        if pair in self._placed:
+            return True
+        if pair not in self._placing:
+            self._placing.add(pair)
+
+            def placed(_nothing: None) -> None:
+                self._placing.discard(pair)
+                self._placed.add(pair)
+
+            def failed(error: Exception) -> None:
+                self._placing.discard(pair)
+                log.warning("data set not placed", worker=slot.name, error=str(error)[:300])
+
+            self._chores.start(lambda: self._cluster.place(slot.address, sha256, path), placed, failed)
+        return False
+
+    def forget(self, slot: Slot, sha256: str) -> None:
+        """A worker said that it does not hold a data set after all."""
+        self._placed.discard((slot.address, sha256))
+
+    def _greet(self, address: str, name: str) -> None:
+        self._greeting.add(address)
+
+        def welcome(slot: Slot) -> None:
+            self._greeting.discard(address)
+            self._known[address] = slot
+            log.info("worker joined", worker=name, device=slot.announcement.device_name)
+
+        def failed(error: Exception) -> None:
+            self._greeting.discard(address)
+            log.warning("worker does not answer", worker=name, error=str(error)[:300])
+
+        self._chores.start(lambda: self._cluster.greet(address, name), welcome, failed)

@@ -1,0 +1,68 @@
+"""Taking the results of `python -m workers.run` into the store."""
+
+import json
+import secrets
+from pathlib import Path
+
+from service.dispatch import accept
+from service.dispatch.leader import Leadership
+from service.errors import SetupError
+from service.store.engine import Store
+from service.store.tables import Pack, Study, now
+from studies.fields import SpecError
+from studies.grid import cells
+from studies.spec import StudySpec
+from workers.run import MANIFEST, SPEC, read_results
+
+
+def import_folder(store: Store, folder: Path) -> tuple[str, int]:
+    """Store a folder's results as one study; whatever it lacks is trained when a service runs.
+
+    Args:
+        store: a store on which no service runs.
+        folder: what `workers.run` wrote.
+
+    Returns:
+        The study's id and the number of trainings imported.
+
+    Raises:
+        SetupError: a service runs on the store, or the folder is not such a folder.
+    """
+    try:
+        spec = StudySpec.from_json_text((folder / SPEC).read_text(encoding="utf-8"))
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        results = list(read_results(folder))
+    except (OSError, SpecError, ValueError, KeyError) as error:
+        raise SetupError(f"{folder} is not what workers.run writes: {error}") from error
+    classes = {result.numeric_class for result in results}
+    if len(classes) != 1:
+        raise SetupError(f"{folder} mixes {len(classes)} numeric classes: {', '.join(sorted(classes)) or 'none'}")
+    leadership = Leadership(store)
+    if not leadership.acquire():
+        raise SetupError("a service runs on this store; stop it first")
+    try:
+        with leadership.transaction() as session:
+            total = len(cells(spec)) * spec.replicates_per_cell
+            study = Study(
+                id=secrets.token_hex(6),
+                name=spec.name,
+                fingerprint=spec.fingerprint,
+                spec=spec.canonical(),
+                priority=spec.priority,
+                runs=spec.runs,
+                total=total,
+                numeric_class=classes.pop(),
+            )
+            session.add(study)
+            session.flush()
+            accept.open_study(session, study.id, manifest["dataset_sha256"])
+            pack = Pack(id=secrets.token_hex(6), study_id=study.id, state="done", attempt=1, worker="import")
+            pack.members = [list(result.key) for result in results]
+            pack.seconds, pack.log = float(manifest["seconds"]), f"imported from {folder.name}\n"
+            pack.started_at = pack.finished_at = now()
+            session.add(pack)
+            session.flush()
+            accept.store_results(session, pack, results)
+            return study.id, len(results)
+    finally:
+        leadership.release()

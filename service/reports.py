@@ -1,0 +1,82 @@
+"""The comparison of a study, computed in a process of its own and kept per (study, accepted replicates)."""
+
+import asyncio
+import multiprocessing
+from collections import OrderedDict
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Any
+
+from service.lifecycle import Status, shown
+from service.store.engine import Store
+from service.store.queries import find_study, scores
+from studies.answer import Score, answer
+from studies.grid import cells
+from studies.spec import StudySpec
+
+KEPT = 256
+"""Comparisons kept in memory."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything a comparison is computed from; crosses to the computing process."""
+
+    study_id: str
+    spec: str
+    status: Status
+    runs: int
+    scores: tuple[Score, ...]
+
+
+class Reports:
+    """Comparisons on demand; no thread of the API computes one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._pool = _pool()
+        self._kept: OrderedDict[tuple[str, int, Status], dict[str, Any]] = OrderedDict()
+
+    async def comparison(self, study_id: str) -> dict[str, Any]:
+        """The comparison document of a study as it stands.
+
+        Raises:
+            NotFound: no such study.
+        """
+        request = await asyncio.to_thread(self._request, study_id)
+        key = (study_id, len(request.scores), request.status)
+        if key not in self._kept:
+            self._kept[key] = await self._compute(request)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return self._kept[key]
+
+    async def _compute(self, request: Request) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._pool, comparison_document, request)
+        except BrokenProcessPool:  # somebody killed the computing process: a new one takes over
+            self._pool = _pool()
+            return await loop.run_in_executor(self._pool, comparison_document, request)
+
+    def close(self) -> None:
+        """End the computing process."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _request(self, study_id: str) -> Request:
+        with self._store.read() as session:
+            study = find_study(session, study_id)
+            status = shown(study.status, study.desired)
+            return Request(study.id, study.spec, status, study.runs, tuple(scores(session, study_id)))
+
+
+def comparison_document(request: Request) -> dict[str, Any]:
+    """Compute the document that `/v1/studies/{id}/comparison` answers with."""
+    spec = StudySpec.from_json_text(request.spec)
+    document = answer(spec, cells(spec), request.scores, request.runs, request.status)
+    return {"study": request.study_id} | document
+
+
+def _pool() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))

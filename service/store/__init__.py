@@ -1,0 +1,1 @@
+"""The store: our tables are the truth; SQLite embedded, PostgreSQL deployed."""

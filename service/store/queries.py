@@ -1,0 +1,144 @@
+"""What is read from the store."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from service.errors import NotFound
+from service.lifecycle import Desired, Status
+from service.store.tables import Cell, Pack, Replicate, Study
+from studies.answer import Score
+
+
+def find_study(session: Session, study_id: str) -> Study:
+    """The study of that id.
+
+    Raises:
+        NotFound: there is none, or it has been deleted.
+    """
+    study = session.scalar(sa.select(Study).where(Study.id == study_id, Study.desired != Desired.DELETE))
+    if study is None:
+        raise NotFound(f"there is no study {study_id[:40]!r}")
+    return study
+
+
+def list_studies(session: Session, limit: int, before: int | None, fingerprint: str | None) -> Sequence[Study]:
+    """Studies from the newest on, at most `limit`, those older than ordinal `before` only."""
+    query = sa.select(Study).where(Study.desired != Desired.DELETE).order_by(Study.ordinal.desc()).limit(limit)
+    if before is not None:
+        query = query.where(Study.ordinal < before)
+    if fingerprint is not None:
+        query = query.where(Study.fingerprint == fingerprint)
+    return session.scalars(query).all()
+
+
+def unsettled_studies(session: Session) -> Sequence[Study]:
+    """Studies that the dispatcher may have something to do for, the most urgent first."""
+    terminal = [Status.COMPLETED, Status.CANCELLED, Status.FAILED]
+    wanted = sa.or_(
+        Study.status.not_in(terminal),
+        Study.desired == Desired.DELETE,
+        sa.and_(Study.status == Status.COMPLETED, Study.done < Study.total),
+    )
+    return session.scalars(sa.select(Study).where(wanted).order_by(Study.priority.desc(), Study.ordinal)).all()
+
+
+def study_cells(session: Session, study_id: str) -> Sequence[Cell]:
+    """The cells of an opened study in order; none before it is opened."""
+    return session.scalars(sa.select(Cell).where(Cell.study_id == study_id).order_by(Cell.cell)).all()
+
+
+def study_packs(session: Session, study_id: str, states: Sequence[str] | None = None) -> Sequence[Pack]:
+    """The packs of a study, oldest first."""
+    query = sa.select(Pack).where(Pack.study_id == study_id).order_by(Pack.ordinal)
+    return session.scalars(query if states is None else query.where(Pack.state.in_(states))).all()
+
+
+def stored_keys(session: Session, study_id: str) -> set[tuple[int, int, int]]:
+    """(cell, fold, run) of every stored replicate."""
+    query = sa.select(Replicate.cell, Replicate.fold, Replicate.run).where(Replicate.study_id == study_id)
+    return {(cell, fold, run) for cell, fold, run in session.execute(query)}
+
+
+def replicate_page(
+    session: Session, study_id: str, limit: int | None, after: tuple[int, int, int] | None
+) -> Sequence[Replicate]:
+    """Replicates in the order (cell, fold, run), from behind `after`; all of them if `limit` is None."""
+    key = sa.tuple_(Replicate.cell, Replicate.fold, Replicate.run)
+    query = sa.select(Replicate).where(Replicate.study_id == study_id)
+    query = query.order_by(Replicate.cell, Replicate.fold, Replicate.run)
+    if after is not None:
+        query = query.where(key > sa.tuple_(*(sa.literal(value) for value in after)))
+    return session.scalars(query if limit is None else query.limit(limit)).all()
+
+
+def scores(session: Session, study_id: str) -> list[Score]:
+    """The scores of a study in the order (cell, fold, run), without curves."""
+    columns = (
+        Replicate.cell,
+        Replicate.fold,
+        Replicate.run,
+        Replicate.outcome,
+        Replicate.accuracy,
+        Replicate.brier,
+        Replicate.train_loss,
+    )
+    query = sa.select(*columns).where(Replicate.study_id == study_id)
+    rows = session.execute(query.order_by(Replicate.cell, Replicate.fold, Replicate.run))
+    return [Score(*row) for row in rows]
+
+
+def failed_columns(session: Session, study_id: str) -> int:
+    """How many (fold, run) a failed replicate has spoilt."""
+    failed = sa.select(Replicate.fold, Replicate.run).where(
+        Replicate.study_id == study_id, Replicate.outcome == "failed"
+    )
+    return session.scalar(sa.select(sa.func.count()).select_from(failed.distinct().subquery())) or 0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a study goes."""
+
+    seconds_per_replicate: float | None
+    """Slot-seconds, from the packs that are done; None before the first."""
+    running_packs: int
+    epochs_in_flight: int
+    """Network-epochs that running packs have behind them."""
+
+
+def pace(session: Session, study_id: str) -> Pace:
+    """Measure a study's pace from its packs and replicates."""
+    packs = session.execute(
+        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(Pack.epochs_done), 0)).where(
+            Pack.study_id == study_id, Pack.state == "running"
+        )
+    ).one()
+    seconds = session.scalar(
+        sa.select(sa.func.sum(Pack.seconds)).where(Pack.study_id == study_id, Pack.state == "done")
+    )
+    done = session.scalar(sa.select(Study.done).where(Study.id == study_id))
+    return Pace(seconds / done if seconds and done else None, int(packs[0]), int(packs[1]))
+
+
+def cell_statistics(session: Session, study_id: str) -> dict[int, tuple[float | None, float | None]]:
+    """Mean and standard deviation (n - 1) of the accuracy of each cell that has a score.
+
+    The squares are taken around the study's mean, so that nearly equal accuracies lose no digits.
+    """
+    scored = (Replicate.study_id == study_id, Replicate.accuracy.is_not(None), Replicate.outcome != "failed")
+    centre = session.scalar(sa.select(sa.func.avg(Replicate.accuracy)).where(*scored)) or 0.0
+    offset = Replicate.accuracy - centre
+    rows = session.execute(
+        sa.select(Replicate.cell, sa.func.count(), sa.func.sum(offset), sa.func.sum(offset * offset))
+        .where(*scored)
+        .group_by(Replicate.cell)
+    )
+    found: dict[int, tuple[float | None, float | None]] = {}
+    for cell, n, total, squares in rows:
+        variance = max(0.0, squares - total * total / n) / (n - 1) if n > 1 else None
+        found[cell] = (centre + total / n, None if variance is None else math.sqrt(variance))
+    return found

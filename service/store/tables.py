@@ -1,0 +1,188 @@
+"""The tables. Times are UTC; SQLite returns them without a zone, so `Moment` puts it back."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Serial = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite counts up only a plain INTEGER primary key."""
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time, UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"a time needs its zone: {value!r}")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
+
+
+def now() -> datetime:
+    """The present, UTC."""
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    """Common metadata."""
+
+    type_annotation_map = {datetime: Moment(), dict[str, Any]: JSON(), list[Any]: JSON()}
+
+
+class Study(Base):
+    """One question. The API writes a row at submission and `desired` later; everything else is the dispatcher's."""
+
+    __tablename__ = "studies"
+
+    ordinal: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(32), unique=True)
+    name: Mapped[str] = mapped_column(Text)
+    fingerprint: Mapped[str] = mapped_column(String(64), index=True)
+    spec: Mapped[str] = mapped_column(Text)
+    """Canonical JSON, so that it comes back to the bit."""
+    priority: Mapped[int]
+    runs: Mapped[int]
+    """Runs per fold and cell, extensions included."""
+    total: Mapped[int]
+    """Replicates of the whole study."""
+    desired: Mapped[str] = mapped_column(String(16), default="run")
+    """What the user asked for last: run, pause, cancel, delete."""
+    status: Mapped[str] = mapped_column(String(16), default="queued", index=True)
+    """What the dispatcher made of it; `service.lifecycle` says what a user sees."""
+    reason: Mapped[str | None] = mapped_column(Text)
+    """Why it failed."""
+    done: Mapped[int] = mapped_column(default=0)
+    """Stored replicates."""
+    revision: Mapped[int] = mapped_column(default=0)
+    """Counts up with each change that a watcher may want to see."""
+    dataset_sha256: Mapped[str | None] = mapped_column(String(64))
+    numeric_class: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    recorded: Mapped[str | None] = mapped_column(String(16))
+    """The status that Optuna's record shows."""
+
+    __table_args__ = (CheckConstraint("done >= 0 AND done <= total", name="done_within_total"),)
+
+
+class Cell(Base):
+    """One (learning rate, momentum) of an opened study, with its running statistics."""
+
+    __tablename__ = "cells"
+
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True)
+    cell: Mapped[int] = mapped_column(primary_key=True)
+    learning_rate: Mapped[float] = mapped_column(Float(53))
+    momentum: Mapped[float] = mapped_column(Float(53))
+    labels: Mapped[list[Any]]
+    in_grid: Mapped[bool]
+    n: Mapped[int] = mapped_column(default=0)
+    """Replicates with a score: finished and diverged."""
+    diverged: Mapped[int] = mapped_column(default=0)
+    failed: Mapped[int] = mapped_column(default=0)
+    recorded_n: Mapped[int] = mapped_column(default=0)
+    """How many of them Optuna's record knows."""
+
+
+class Pack(Base):
+    """A lease on replicates that train together."""
+
+    __tablename__ = "packs"
+
+    ordinal: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(32), unique=True)
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"))
+    state: Mapped[str] = mapped_column(String(16))
+    """waiting, running, done, split, discarded, quarantined"""
+    members: Mapped[list[Any]]
+    """[[cell, fold, run], ...]"""
+    attempt: Mapped[int] = mapped_column(default=0)
+    """Counts submissions; a result is accepted only for the running one."""
+    charged: Mapped[int] = mapped_column(default=0)
+    """Attempts that ended with the death of their worker."""
+    worker: Mapped[str | None] = mapped_column(Text)
+    epochs_done: Mapped[int] = mapped_column(default=0)
+    """Network-epochs of the running attempt, as its worker tells."""
+    seconds: Mapped[float | None] = mapped_column(Float(53))
+    log: Mapped[str] = mapped_column(Text, default="")
+    """What happened to its attempts."""
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("packs_by_study_and_state", "study_id", "state"),)
+
+
+class Replicate(Base):
+    """One training's result, exactly one for each (cell, fold, run)."""
+
+    __tablename__ = "replicates"
+
+    study_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    cell: Mapped[int] = mapped_column(primary_key=True)
+    fold: Mapped[int] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(primary_key=True)
+    outcome: Mapped[str] = mapped_column(String(16))
+    accuracy: Mapped[float | None] = mapped_column(Float(53))
+    brier: Mapped[float | None] = mapped_column(Float(53))
+    loss: Mapped[float | None] = mapped_column(Float(53))
+    train_loss: Mapped[float | None] = mapped_column(Float(53))
+    curve: Mapped[dict[str, Any]]
+    correct: Mapped[bytes | None] = mapped_column(LargeBinary)
+    seconds: Mapped[float] = mapped_column(Float(53))
+    engine: Mapped[str] = mapped_column(Text)
+    precision: Mapped[str] = mapped_column(Text)
+    device: Mapped[str] = mapped_column(Text)
+    numeric_class: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(Text)
+    pack: Mapped[str] = mapped_column(String(32))
+    attempt: Mapped[int]
+    worker: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (
+        ForeignKeyConstraint(["study_id", "cell"], ["cells.study_id", "cells.cell"], ondelete="CASCADE"),
+        CheckConstraint("outcome IN ('finished', 'diverged', 'failed')", name="known_outcome"),
+    )
+
+
+class IdempotencyKey(Base):
+    """The study that a key made, so that a repeated request makes no second one."""
+
+    __tablename__ = "idempotency_keys"
+
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    request_sha256: Mapped[str] = mapped_column(String(64))
+    study_id: Mapped[str] = mapped_column(String(32))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Leader(Base):
+    """The one dispatcher; each of its transactions checks that the epoch is still its own."""
+
+    __tablename__ = "leader"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    epoch: Mapped[int]

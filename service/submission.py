@@ -1,0 +1,119 @@
+"""Turning a request into a stored study, once."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from service.errors import Invalid
+from service.store.engine import Store
+from service.store.tables import IdempotencyKey, Study
+from studies.datasets import registry
+from studies.datasets.errors import DatasetError
+from studies.datasets.prepare import check_available
+from studies.fields import Problem, SpecError
+from studies.grid import Cell, cells
+from studies.spec import StudySpec
+
+MAX_KEY = 200
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A specification that can be run here."""
+
+    spec: StudySpec
+    cells: tuple[Cell, ...]
+
+    @property
+    def trainings(self) -> int:
+        """How many trainings the study makes."""
+        return len(self.cells) * self.spec.replicates_per_cell
+
+
+def check(document: object, data: Path) -> Checked:
+    """Check everything about a specification that can be known before it runs.
+
+    Args:
+        document: parsed JSON.
+        data: the data folder.
+
+    Raises:
+        Invalid: every broken rule with its field.
+    """
+    try:
+        spec = StudySpec.from_json(document)
+        checked = Checked(spec, cells(spec))
+    except SpecError as error:
+        raise Invalid(error.problems) from error
+    images = registry.get(spec.dataset).images
+    if images is not None:
+        least = images - -(-images // spec.folds)
+        if spec.batch_size > least:
+            rule = f"must be at most the {least:,} training images of a fold, not {spec.batch_size:,}"
+            raise Invalid([Problem("batch_size", rule)])
+    try:
+        check_available(spec.dataset, data)
+    except DatasetError as error:
+        raise Invalid([Problem("dataset", str(error))]) from error
+    return checked
+
+
+def submit(store: Store, checked: Checked, key: str | None) -> tuple[Study, bool]:
+    """Store a study, or find the one that the same key made.
+
+    Args:
+        store: the database.
+        checked: from `check`.
+        key: the request's Idempotency-Key.
+
+    Returns:
+        The stored study, and whether this call made it. It is committed.
+
+    Raises:
+        Invalid: the key was used for another specification, or is too long.
+    """
+    if key is not None and not 1 <= len(key) <= MAX_KEY:
+        raise Invalid([Problem("Idempotency-Key", f"must have 1 to {MAX_KEY} characters")])
+    try:
+        with store.write() as session:
+            return _submit(session, checked, key)
+    except IntegrityError:  # another process stored the same key since we looked
+        with store.write() as session:
+            return _submit(session, checked, key)
+
+
+def _submit(session: Session, checked: Checked, key: str | None) -> tuple[Study, bool]:
+    spec = checked.spec
+    request = hashlib.sha256(spec.canonical().encode()).hexdigest()
+    if key is not None:
+        earlier = session.get(IdempotencyKey, key)
+        if earlier is not None:
+            return _same(session, earlier, request), False
+    study = Study(
+        id=secrets.token_hex(6),
+        name=spec.name,
+        fingerprint=spec.fingerprint,
+        spec=spec.canonical(),
+        priority=spec.priority,
+        runs=spec.runs,
+        total=checked.trainings,
+    )
+    session.add(study)
+    if key is not None:
+        session.add(IdempotencyKey(key=key, request_sha256=request, study_id=study.id))
+    session.flush()
+    session.refresh(study)
+    return study, True
+
+
+def _same(session: Session, earlier: IdempotencyKey, request: str) -> Study:
+    from service.store.queries import find_study
+
+    if earlier.request_sha256 != request:
+        rule = f"was used for another specification (study {earlier.study_id})"
+        raise Invalid([Problem("Idempotency-Key", rule)])
+    return find_study(session, earlier.study_id)

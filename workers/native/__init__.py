@@ -1,0 +1,1 @@
+"""The packed CPU engine in C, and the door to it."""

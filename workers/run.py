@@ -1,0 +1,138 @@
+"""`python -m workers.run SPEC.json OUT/`: a whole study on one device, with nothing but numpy and torch.
+
+Writes OUT/spec.json, OUT/replicates.jsonl (one result a line) and OUT/manifest.json. A second run with the same OUT
+goes on where the first stopped. `goldenbench import OUT/` takes the results into a store.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from studies.datasets.load import PreparedDataset, load
+from studies.fields import SpecError
+from studies.grid import cells
+from studies.results import TrainingResult
+from studies.spec import StudySpec
+from studies.training import TrainingConfig, training_config
+from workers.devices import available_threads, default_device, device_name
+from workers.train import train_pack
+
+SPEC, REPLICATES, MANIFEST = "spec.json", "replicates.jsonl", "manifest.json"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 0 when every replicate is on disk, 2 for input that cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m workers.run", description=__doc__.partition("\n")[0])
+    parser.add_argument("spec", type=Path, help="study specification (JSON)")
+    parser.add_argument("out", type=Path, help="folder for the results")
+    parser.add_argument("--dataset", type=Path, help="prepared .npz (default: prepare it; needs scikit-learn)")
+    parser.add_argument("--data", type=Path, default=Path("var"), help="data folder for preparing (default: var)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
+    parser.add_argument("--pack", type=int, default=121, help="trainings in one pack (default: 121)")
+    options = parser.parse_args(arguments)
+    try:
+        spec = StudySpec.from_json(json.loads(options.spec.read_text(encoding="utf-8")))
+        dataset = load(options.dataset) if options.dataset else _prepared(spec, options.data)
+        run(spec, dataset, options.out, options.device or default_device(), options.pack)
+    except (OSError, SpecError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(spec: StudySpec, dataset: PreparedDataset, out: Path, device: str, pack_size: int) -> None:
+    """Train every replicate of a study that is not in `out` yet.
+
+    Args:
+        spec: the study.
+        dataset: prepared for the study's number of folds.
+        out: folder of the results; made if it is missing.
+        device: `cpu` or `cuda`.
+        pack_size: trainings in one pack, at least 1.
+
+    Raises:
+        ValueError: the data set is another one, or `out` holds another study.
+    """
+    check_dataset(spec, dataset)
+    if pack_size < 1:
+        raise ValueError(f"pack must be at least 1, not {pack_size}")
+    out.mkdir(parents=True, exist_ok=True)
+    _claim(spec, out / SPEC)
+    began = time.time()
+    done = {result.key for result in read_results(out)}
+    pending = [config for config in configs(spec) if config.key not in done]
+    with (out / REPLICATES).open("a", encoding="utf-8") as lines:
+        for at in range(0, len(pending), pack_size):
+            pack = pending[at : at + pack_size]
+            for result in train_pack(pack, dataset, device, engine=spec.engine):
+                lines.write(json.dumps(result.to_json(), allow_nan=False) + "\n")
+            lines.flush()
+            print(f"{len(done) + at + len(pack)} of {len(done) + len(pending)} trainings", flush=True)
+    manifest = {
+        "fingerprint": spec.fingerprint,
+        "dataset_sha256": dataset.sha256,
+        "device": device_name(device),
+        "threads": available_threads(),
+        "python": platform.python_version(),
+        "started": began,
+        "seconds": time.time() - began,
+        "trained": len(pending),
+    }
+    (out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def configs(spec: StudySpec) -> Iterator[TrainingConfig]:
+    """Every training of a study; the members of one (fold, run) stand together."""
+    grid = cells(spec)
+    for run_index in range(spec.runs):
+        for fold in range(spec.folds_used):
+            for cell in grid:
+                yield training_config(spec, cell, fold, run_index)
+
+
+def check_dataset(spec: StudySpec, dataset: PreparedDataset) -> None:
+    """Refuse a prepared data set that is not the study's.
+
+    Raises:
+        ValueError: another name, or another number of folds.
+    """
+    if (dataset.name, dataset.n_folds) != (spec.dataset, spec.folds):
+        raise ValueError(
+            f"the study wants {spec.dataset} in {spec.folds} folds, the file has {dataset.name} in {dataset.n_folds}"
+        )
+
+
+def read_results(out: Path) -> Iterator[TrainingResult]:
+    """The results in a folder; a last line that a crash cut short is removed from the file."""
+    path = out / REPLICATES
+    if not path.exists():
+        return
+    text = path.read_text(encoding="utf-8")
+    whole, _, torn = text.rpartition("\n")
+    if torn:
+        path.write_text(whole + "\n" if whole else "", encoding="utf-8")
+    for line in whole.splitlines():
+        yield TrainingResult.from_json(json.loads(line))
+
+
+def _claim(spec: StudySpec, path: Path) -> None:
+    if path.exists():
+        other = StudySpec.from_json(json.loads(path.read_text(encoding="utf-8")))
+        if other.fingerprint != spec.fingerprint:
+            raise ValueError(f"{path} is another study; use an empty folder")
+    path.write_text(spec.canonical() + "\n", encoding="utf-8")
+
+
+def _prepared(spec: StudySpec, data: Path) -> PreparedDataset:
+    from studies.datasets.prepare import prepare
+
+    file = prepare(spec.dataset, spec.folds, data)
+    return load(file.path, file.sha256)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
