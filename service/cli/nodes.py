@@ -61,7 +61,7 @@ def scheduler(host: str, port: int) -> None:
     configure_dask()
 
     async def run() -> None:
-        async with Scheduler(host=host, port=port, dashboard=False) as running:
+        async with Scheduler(host=host, port=port, dashboard_address="127.0.0.1:0") as running:
             print(f"scheduler at {running.address}", flush=True)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):

@@ -4,6 +4,7 @@ Only packs that have a slot are submitted, each to one worker, with no retries o
 bypass Dask's queue, and a worker's death would blame packs that never ran.
 """
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ class Slot:
 
 def configure_dask() -> None:
     """Settings that every scheduler and worker process of ours needs."""
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # its own news; the dispatcher logs what matters
     dask.config.set(
         {
             "distributed.scheduler.allowed-failures": 0,
@@ -55,7 +57,8 @@ def configure_dask() -> None:
             "distributed.worker.daemon": True,
             "distributed.admin.log-format": "%(asctime)s %(name)s %(levelname)s %(message)s",
             "distributed.nanny.pre-spawn-environ": worker_environment(),
-            "logging": {"distributed": "error"},
+            "distributed.scheduler.http.routes": [],
+            "distributed.worker.http.routes": [],
         }
     )
 
@@ -74,6 +77,7 @@ def worker_environment() -> dict[str, str]:
         "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
         "MALLOC_TRIM_THRESHOLD_": str(1 << 31),
         "MALLOC_TOP_PAD_": str(1 << 27),
+        "DASK_LOGGING__DISTRIBUTED": "error",
     }
 
 
@@ -87,6 +91,7 @@ def worker_options(cache: Path) -> dict[str, Any]:
         "death_timeout": 60,
         "env": {tasks.CACHE_VARIABLE: str(cache)},
         "local_directory": str(cache / "scratch"),
+        "dashboard_address": "127.0.0.1:0",
     }
 
 
@@ -178,7 +183,7 @@ def _embedded(cache: Path) -> SpecCluster:
     return SpecCluster(
         scheduler={
             "cls": Scheduler,
-            "options": {"host": "127.0.0.1", "protocol": "tls", "security": security, "dashboard": False},
+            "options": {"host": "127.0.0.1", "protocol": "tls", "security": security, "dashboard_address": "127.0.0.1:0"},
         },
         workers={
             f"{environment[tasks.DEVICE_VARIABLE]}-{index}": {

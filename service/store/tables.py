@@ -1,4 +1,6 @@
-"""The tables. Times are UTC; SQLite returns them without a zone, so `Moment` puts it back."""
+"""The tables, with a prefix since Optuna keeps a table `studies` of its own in the same database.
+
+Times are UTC; SQLite returns them without a zone, so `Moment` puts it back."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -54,7 +56,7 @@ class Base(DeclarativeBase):
 class Study(Base):
     """One question. The API writes a row at submission and `desired` later; everything else is the dispatcher's."""
 
-    __tablename__ = "studies"
+    __tablename__ = "gb_studies"
 
     ordinal: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(String(32), unique=True)
@@ -91,9 +93,9 @@ class Study(Base):
 class Cell(Base):
     """One (learning rate, momentum) of an opened study, with its running statistics."""
 
-    __tablename__ = "cells"
+    __tablename__ = "gb_cells"
 
-    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True)
+    study_id: Mapped[str] = mapped_column(ForeignKey("gb_studies.id", ondelete="CASCADE"), primary_key=True)
     cell: Mapped[int] = mapped_column(primary_key=True)
     learning_rate: Mapped[float] = mapped_column(Float(53))
     momentum: Mapped[float] = mapped_column(Float(53))
@@ -110,11 +112,11 @@ class Cell(Base):
 class Pack(Base):
     """A lease on replicates that train together."""
 
-    __tablename__ = "packs"
+    __tablename__ = "gb_packs"
 
     ordinal: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(String(32), unique=True)
-    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"))
+    study_id: Mapped[str] = mapped_column(ForeignKey("gb_studies.id", ondelete="CASCADE"))
     state: Mapped[str] = mapped_column(String(16))
     """waiting, running, done, split, discarded, quarantined"""
     members: Mapped[list[Any]]
@@ -133,13 +135,13 @@ class Pack(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
-    __table_args__ = (Index("packs_by_study_and_state", "study_id", "state"),)
+    __table_args__ = (Index("gb_packs_by_study_and_state", "study_id", "state"),)
 
 
 class Replicate(Base):
     """One training's result, exactly one for each (cell, fold, run)."""
 
-    __tablename__ = "replicates"
+    __tablename__ = "gb_replicates"
 
     study_id: Mapped[str] = mapped_column(String(32), primary_key=True)
     cell: Mapped[int] = mapped_column(primary_key=True)
@@ -163,7 +165,7 @@ class Replicate(Base):
     worker: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
-        ForeignKeyConstraint(["study_id", "cell"], ["cells.study_id", "cells.cell"], ondelete="CASCADE"),
+        ForeignKeyConstraint(["study_id", "cell"], ["gb_cells.study_id", "gb_cells.cell"], ondelete="CASCADE"),
         CheckConstraint("outcome IN ('finished', 'diverged', 'failed')", name="known_outcome"),
     )
 
@@ -171,7 +173,7 @@ class Replicate(Base):
 class IdempotencyKey(Base):
     """The study that a key made, so that a repeated request makes no second one."""
 
-    __tablename__ = "idempotency_keys"
+    __tablename__ = "gb_idempotency_keys"
 
     key: Mapped[str] = mapped_column(String(200), primary_key=True)
     request_sha256: Mapped[str] = mapped_column(String(64))
@@ -182,7 +184,7 @@ class IdempotencyKey(Base):
 class Leader(Base):
     """The one dispatcher; each of its transactions checks that the epoch is still its own."""
 
-    __tablename__ = "leader"
+    __tablename__ = "gb_leader"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     epoch: Mapped[int]

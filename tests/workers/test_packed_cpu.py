@@ -153,8 +153,17 @@ def test_divergence_is_recorded_as_the_reference_records_it(digits: PreparedData
     assert found.curve.train_loss == (None, None, None)
 
 
+def test_weights_that_overflow_in_the_last_step_of_an_epoch_are_divergence(digits: PreparedDataset) -> None:
+    # One step an epoch: its loss is that of the initial weights, and finite.
+    wild = replace(CONFIG, batch_size=200, weight_decay=1e25, learning_rate=1e25)
+    for engine in (Reference(), PackedCpu()):
+        (result,) = engine.train([wild], digits, "cpu", 1, SILENT)
+        assert result.outcome is Outcome.DIVERGED
+        assert result.curve.train_loss == (None, None, None)
+
+
 def test_a_training_that_diverges_late_keeps_its_first_epochs(digits: PreparedDataset) -> None:
-    # Weight decay multiplies the weights by -9e8 a step, and float32 ends after some of them.
+    # Weight decay multiplies the weights by -99 a step, six times an epoch, and float32 ends after nineteen.
     wild = replace(CONFIG, learning_rate=10, weight_decay=10, momentum=0.0, epochs=12)
     (found,) = train([wild], digits)
     assert found.outcome is Outcome.DIVERGED

@@ -110,7 +110,7 @@ static void through_softmax(const struct softmax *at, const doubles *pull, int c
         gradient[c] = own - at->among_others[c] * of_top;
         total += gradient[c];
     }
-    for (int c = 0; c < classes; c++) gradient[c] -= 0 * total;
+    for (int c = 0; c < classes; c++) gradient[c] -= at->probability[c] * total;
 }
 
 /* Loss of DOUBLES images and its gradient [class]. A logit that is not finite makes the loss NaN. */

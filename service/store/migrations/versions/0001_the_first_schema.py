@@ -11,7 +11,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
-        "idempotency_keys",
+        "gb_idempotency_keys",
         sa.Column("key", sa.String(length=200), nullable=False),
         sa.Column("request_sha256", sa.String(length=64), nullable=False),
         sa.Column("study_id", sa.String(length=32), nullable=False),
@@ -19,13 +19,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key"),
     )
     op.create_table(
-        "leader",
+        "gb_leader",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
-        "studies",
+        "gb_studies",
         sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
@@ -49,12 +49,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("ordinal"),
         sa.UniqueConstraint("id"),
     )
-    with op.batch_alter_table("studies", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_studies_fingerprint"), ["fingerprint"], unique=False)
-        batch_op.create_index(batch_op.f("ix_studies_status"), ["status"], unique=False)
+    with op.batch_alter_table("gb_studies", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_gb_studies_fingerprint"), ["fingerprint"], unique=False)
+        batch_op.create_index(batch_op.f("ix_gb_studies_status"), ["status"], unique=False)
 
     op.create_table(
-        "cells",
+        "gb_cells",
         sa.Column("study_id", sa.String(length=32), nullable=False),
         sa.Column("cell", sa.Integer(), nullable=False),
         sa.Column("learning_rate", sa.Float(precision=53), nullable=False),
@@ -65,11 +65,11 @@ def upgrade() -> None:
         sa.Column("diverged", sa.Integer(), nullable=False),
         sa.Column("failed", sa.Integer(), nullable=False),
         sa.Column("recorded_n", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(["study_id"], ["studies.id"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["study_id"], ["gb_studies.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("study_id", "cell"),
     )
     op.create_table(
-        "packs",
+        "gb_packs",
         sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("study_id", sa.String(length=32), nullable=False),
@@ -84,15 +84,15 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(["study_id"], ["studies.id"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["study_id"], ["gb_studies.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("ordinal"),
         sa.UniqueConstraint("id"),
     )
-    with op.batch_alter_table("packs", schema=None) as batch_op:
-        batch_op.create_index("packs_by_study_and_state", ["study_id", "state"], unique=False)
+    with op.batch_alter_table("gb_packs", schema=None) as batch_op:
+        batch_op.create_index("gb_packs_by_study_and_state", ["study_id", "state"], unique=False)
 
     op.create_table(
-        "replicates",
+        "gb_replicates",
         sa.Column("study_id", sa.String(length=32), nullable=False),
         sa.Column("cell", sa.Integer(), nullable=False),
         sa.Column("fold", sa.Integer(), nullable=False),
@@ -114,6 +114,6 @@ def upgrade() -> None:
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("worker", sa.Text(), nullable=True),
         sa.CheckConstraint("outcome IN ('finished', 'diverged', 'failed')", name="known_outcome"),
-        sa.ForeignKeyConstraint(["study_id", "cell"], ["cells.study_id", "cells.cell"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["study_id", "cell"], ["gb_cells.study_id", "gb_cells.cell"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("study_id", "cell", "fold", "run"),
     )
