@@ -14,7 +14,9 @@ from service.pages import routes as pages
 
 HOSTS = ["127.0.0.1", "localhost", "[::1]", "testserver"]
 """Names that a request may call us by; others are a stranger's page that had its name point here."""
-CONTENT_POLICY = b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+CONTENT_POLICY = (
+    b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
 SAFE_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 
 

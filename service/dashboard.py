@@ -1,6 +1,6 @@
 """The Optuna dashboard behind a gate: reading only, on the five prefixes that are compiled into it."""
 
-from typing import Any
+from typing import Any, cast
 
 import optuna_dashboard
 from a2wsgi import WSGIMiddleware
@@ -22,14 +22,16 @@ class DashboardGate:
 
     def __init__(self, app: ASGIApp, storage: Any) -> None:
         self._app = app
-        self._dashboard = WSGIMiddleware(optuna_dashboard.wsgi(storage))
+        # a2wsgi types an ASGI app more narrowly than Starlette does
+        self._dashboard = cast(ASGIApp, WSGIMiddleware(optuna_dashboard.wsgi(storage)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http" or scope["path"].split("/")[1] not in PREFIXES:
             await self._app(scope, receive, send)
         elif scope["method"] not in READING:
-            detail = f"{scope['method']} {scope['path']}: the Optuna dashboard is for reading; studies change through /v1"
+            request = f"{scope['method']} {scope['path']}"
+            detail = f"{request}: the Optuna dashboard is for reading; studies change through /v1"
             refusal = problem(405, "Method Not Allowed", detail, headers={"Allow": ", ".join(READING)})
             await refusal(scope, receive, send)
         else:

@@ -218,7 +218,7 @@ class Recorder:
                 self._stop.wait(5.0)
 
 
-def _unrecorded() -> sa.Select[tuple[str]]:
+def _unrecorded() -> sa.Select[Any]:
     """Opened studies whose status or any cell has changed since it was recorded."""
     changed = sa.select(Cell.study_id).where(Cell.n != Cell.recorded_n)
     stale = sa.or_(Study.recorded.is_(None), Study.recorded != Study.status, Study.id.in_(changed))

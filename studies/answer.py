@@ -143,7 +143,7 @@ def _notes(spec: StudySpec, scores: Sequence[Score], runs: int, status: str, com
         notes.append({"code": "stand-in", "text": info.note})
     failed = {(score.fold, score.run) for score in scores if score.outcome == "failed"}
     if failed:
-        text = f"{len(failed)} of {spec.folds_used * runs} columns of replicates were dropped: a training in them failed"
+        text = f"{len(failed)} of {spec.folds_used * runs} columns of replicates were dropped: a training failed"
         notes.append({"code": "failed", "text": text})
     if status != "completed":
         text = f"the study is {status}; {complete} of {spec.folds_used * runs} columns of replicates are complete"

@@ -104,7 +104,8 @@ def cells(spec: StudySpec) -> tuple[Cell, ...]:
         else:
             enter(reference.learning_rate, reference.momentum, reference.name)
     if len(pairs) > MAX_CELLS:
-        raise SpecError(Problem("grid", f"must have at most {MAX_CELLS:,} cells with its references, not {len(pairs):,}"))
+        rule = f"must have at most {MAX_CELLS:,} cells with its references, not {len(pairs):,}"
+        raise SpecError(Problem("grid", rule))
     return tuple(
         Cell(index, *pair, labels=tuple(labels[key]), in_grid=key in in_grid)
         for index, (key, pair) in enumerate(pairs.items())

@@ -47,7 +47,7 @@ class TrainingResult:
     accuracy: float | None
     """Share of test images classified rightly after the last epoch; 1/classes if diverged, None if failed."""
     brier: float | None
-    """Mean squared distance of the predicted distribution from the one-hot truth; that of a uniform guess if diverged."""
+    """Mean squared distance of the predicted distribution from the truth; that of a uniform guess if diverged."""
     loss: float | None
     """Mean test loss after the last epoch; None if diverged."""
     train_loss: float | None

@@ -119,7 +119,7 @@ class PackedCpu:
                     def one(config: TrainingConfig) -> TrainingResult:
                         return _train_one(config, dataset, replicates[_replicate_key(config)], variant, until_stopped)
 
-                    return [replace_key(r, c) for r, c in zip(pool.map(one, configs[::-1]), configs)]
+                    return list(pool.map(one, configs))
                 finally:
                     stop.set()
         finally:

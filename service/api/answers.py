@@ -38,7 +38,8 @@ async def get_events(
     `Last-Event-ID` misses nothing but intermediate states.
     """
     first = await run_in_threadpool(read_study, context, study_id)
-    seen = int(last_event_id) if last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit() else -1
+    known = last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit()
+    seen = int(last_event_id or 0) if known else -1
     return EventSourceResponse(_events(context, first, seen), headers={"Cache-Control": "no-store"})
 
 

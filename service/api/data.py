@@ -107,7 +107,7 @@ def get_manifest(study_id: str, context: Shared) -> dict[str, Any]:
                 "note": info.note,
             },
             "numeric_class": study.numeric_class,
-            "seeds": "PCG64 seeded with sha256 of 'goldenbench/1 {seed} {fold} {run} {purpose}'; purposes: weights, order",
+            "seeds": "PCG64 of sha256 of 'goldenbench/1 {seed} {fold} {run} {purpose}'; purposes: weights, order",
             "packs": {
                 "done": sum(pack.state == "done" for pack in packs),
                 "attempts": sum(pack.attempt for pack in packs),

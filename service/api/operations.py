@@ -21,7 +21,8 @@ def healthz() -> dict[str, str]:
 @router.get("/readyz")
 def readyz(context: Shared) -> JSONResponse:
     """Say whether studies can be stored and trained, and what is missing."""
-    checks: dict[str, Any] = {"database": "ok", "dispatcher": context.dispatcher_state(), "workers": len(context.workers())}
+    checks: dict[str, Any] = {"database": "ok", "dispatcher": context.dispatcher_state()}
+    checks["workers"] = len(context.workers())
     try:
         with context.store.read() as session:
             session.execute(sa.text("SELECT 1"))

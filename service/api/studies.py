@@ -67,7 +67,7 @@ def get_studies(
     """List studies, the newest first."""
     position = cursors.decode(cursor, 1)
     with context.store.read() as session:
-        rows = list_studies(session, limit + 1, position and position[0], fingerprint)
+        rows = list_studies(session, limit + 1, position[0] if position else None, fingerprint)
         items = [study_document(row, pace(session, row.id)) for row in rows[:limit]]
         following = cursors.encode(rows[limit - 1].ordinal) if len(rows) > limit else None
     return {"items": items, "next": following}

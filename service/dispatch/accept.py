@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from service import lifecycle
-from service.lifecycle import Desired, Status
+from service.lifecycle import Status
 from service.planner import Capacity, Key, next_pack
 from service.store.queries import failed_columns, stored_keys, study_packs
 from service.store.tables import Cell, Pack, Replicate, Study, now

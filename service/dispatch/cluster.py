@@ -134,7 +134,7 @@ class Cluster:
         if not self._ask(address, tasks.has_dataset, sha256):
             self._ask(address, tasks.put_dataset, sha256, path.read_bytes())
 
-    def submit(self, lease: Lease, slot: Slot) -> Future:
+    def submit(self, lease: Lease, slot: Slot) -> "Future[Any]":
         """Hand a pack to a slot."""
         return self.client.submit(
             tasks.run_pack,
@@ -183,7 +183,12 @@ def _embedded(cache: Path) -> SpecCluster:
     return SpecCluster(
         scheduler={
             "cls": Scheduler,
-            "options": {"host": "127.0.0.1", "protocol": "tls", "security": security, "dashboard_address": "127.0.0.1:0"},
+            "options": {
+                "host": "127.0.0.1",
+                "protocol": "tls",
+                "security": security,
+                "dashboard_address": "127.0.0.1:0",
+            },
         },
         workers={
             f"{environment[tasks.DEVICE_VARIABLE]}-{index}": {

@@ -34,7 +34,7 @@ class Run:
 
     lease: accept.Lease
     slot: Slot
-    future: Future
+    future: "Future[Any]"
     took: Callable[[float], None]
     epochs: int = 0
     """Network-epochs done, as the worker tells."""

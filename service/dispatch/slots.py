@@ -28,7 +28,7 @@ class Slots:
 
     def all(self) -> list[Slot]:
         """Every slot, in order of its worker's name."""
-        return sorted(list(self._known.values()), key=lambda slot: slot.name)
+        return sorted(self._known.values(), key=lambda slot: slot.name)
 
     def __contains__(self, address: str) -> bool:
         return address in self._known

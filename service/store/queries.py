@@ -131,7 +131,7 @@ def cell_statistics(session: Session, study_id: str) -> dict[int, tuple[float | 
     """
     scored = (Replicate.study_id == study_id, Replicate.accuracy.is_not(None), Replicate.outcome != "failed")
     centre = session.scalar(sa.select(sa.func.avg(Replicate.accuracy)).where(*scored)) or 0.0
-    offset = Replicate.accuracy - centre
+    offset = sa.func.coalesce(Replicate.accuracy, centre) - centre  # never null here, but typed so
     rows = session.execute(
         sa.select(Replicate.cell, sa.func.count(), sa.func.sum(offset), sa.func.sum(offset * offset))
         .where(*scored)

@@ -78,7 +78,7 @@ def variant_counts(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 def millidegrees(source: int, variant: int) -> int:
     """Return the rotation of one variant in thousandths of a degree, in -45,000..45,000, mostly near 0."""
     uniform = _hash(f"angle {source} {variant}") % (2 * MAX_MILLIDEGREES + 1) - MAX_MILLIDEGREES
-    size = abs(uniform) ** TILT_POWER // MAX_MILLIDEGREES ** (TILT_POWER - 1)
+    size: int = abs(uniform) ** TILT_POWER // MAX_MILLIDEGREES ** (TILT_POWER - 1)
     return size if uniform > 0 else -size
 
 

@@ -15,7 +15,7 @@ class ModelInfo:
     name: str
     title: str
     factory: str
-    """`module:callable`; called with (height, width, classes), it returns an nn.Module on [N, 1, H, W] -> [N, classes]."""
+    """`module:callable`; called with (height, width, classes), it gives an nn.Module: [N, 1, H, W] -> [N, classes]."""
     learnables_28x28x10: int
     """Learnable parameters for 28 x 28 images of ten classes."""
     source: str
