@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -94,33 +96,41 @@ def follow(client: Client, study_id: str, console: Console | None = None) -> dic
 def show_comparison(client: Client, study_id: str, console: Console) -> dict[str, Any]:
     """Print the answer as a table with its verdict."""
     answer = client.comparison(study_id)
-    table = Table("", "learning rate", "momentum", "accuracy %", "std", "n", "diverged", "minus prescribed")
-    rows = [("prescribed", answer["prescribed"])]
-    rows += [("best cell", answer["best"])] if answer["best"] else []
-    rows += [("reference", reference) for reference in answer["references"]]
-    for who, row in rows:
-        name = f"{who}: {row['label']}" if row.get("label") else who
-        table.add_row(name, f"{row['learning_rate']:.5g}", f"{row['momentum']:.5g}", *_scores(row))
-    console.print(table)
+    console.print(_table(answer))
     regret = answer["regret"]
-    console.print(f"[bold]verdict: {answer['verdict']}[/bold]  (margin {_points(answer['margin'])} points of accuracy)")
+    console.print(f"[bold]verdict: {answer['verdict']}[/bold], at a margin of {_points(answer['margin'])} points")
     console.print(
-        f"regret of the prescribed point: {_points(regret['estimate'])} points as it stands (biased upwards), "
-        f"{_points(regret['cross_fitted'])} cross-fitted, "
-        f"{100 * answer['confidence']:g} % interval {_points(regret['low'])} to {_points(regret['high'])}"
+        f"regret of the prescribed point, in points of accuracy: {_points(regret['estimate'])} as it stands (biased "
+        f"upwards), {_points(regret['cross_fitted'])} cross-fitted, {100 * answer['confidence']:g} % interval "
+        f"{_points(regret['low'])} to {_points(regret['high'])}",
+        highlight=False,
     )
-    console.print(answer["sentence"], highlight=False)
-    console.print(answer["not_said"], highlight=False)
+    console.print(f"\n{answer['sentence']}", highlight=False)
+    console.print(f"\n[bold]What this does not say.[/bold] {answer['not_said']}\n", highlight=False)
     for warning in answer["warnings"]:
         console.print(f"[bold]{warning['code']}[/bold]: {warning['text']}", highlight=False)
     return answer
+
+
+def _table(answer: dict[str, Any]) -> Table:
+    """The prescribed point, the best cell and the references, narrow enough for 80 columns."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for heading in ("", "rate", "mom.", "acc. %", "std", "n", "div.", "minus prescribed"):
+        table.add_column(heading, no_wrap=True, justify="left" if not heading else "right")
+    prescribed, best = answer["prescribed"], answer["best"]
+    rows = [(f"{prescribed['label']} (prescribed)", prescribed)]
+    rows += [("best cell", best)] if best else []
+    rows += [(reference["label"], reference) for reference in answer["references"]]
+    for name, row in rows:
+        table.add_row(escape(name), f"{row['learning_rate']:.3g}", f"{row['momentum']:.3g}", *map(escape, _scores(row)))
+    return table
 
 
 def _scores(row: dict[str, Any]) -> list[str]:
     difference = row.get("difference")
     against = ""
     if difference and difference["estimate"] is not None:
-        against = f"{_signed(difference['estimate'])} ({_signed(difference['low'])} to {_signed(difference['high'])})"
+        against = f"{_signed(difference['estimate'])} [{_signed(difference['low'])}, {_signed(difference['high'])}]"
     return [_points(row["mean"]), _points(row["std"]), str(row["n"]), str(row["diverged"]), against]
 
 
@@ -129,7 +139,7 @@ def _points(share: float | None) -> str:
 
 
 def _signed(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:+.2f}"
+    return "–" if share is None else f"{100 * share:+.1f}"
 
 
 def _eta(seconds: float | None) -> str:

@@ -64,7 +64,7 @@ def _show(url: str) -> None:
             study = client.submit(preset.spec.to_json())
         if study["status"] == "paused":
             client.act(study["id"], "resume")
-        console.print(f"{preset.title}: {study['progress']['total']} trainings on rotated handwritten digits.")
+        console.print(f"{preset.title}: {study['progress']['total']} trainings.")
         ended = follow(client, study["id"], console)
         if ended["status"] != "completed":
             raise DemoFailed(f"the demo study is {ended['status']}: {ended['reason'] or 'see the log'}")
