@@ -49,14 +49,17 @@ _WISH = {
 }
 
 
-def shown(status: str, desired: str) -> Status:
+def shown(status: str, desired: str, extended: bool = False) -> Status:
     """The status a user sees.
 
     Args:
         status: as the dispatcher stored it.
         desired: the user's last wish.
+        extended: whether replicates are wanted that are not stored; a completed study with such waits for them.
     """
     stored = Status(status)
+    if stored is Status.COMPLETED and extended:
+        stored = Status.QUEUED
     if stored in TERMINAL:
         return stored
     if desired == Desired.CANCEL:
@@ -82,6 +85,8 @@ def wish(action: Action, status: Status) -> Desired:
     elif action is Action.EXTEND:
         if status in (Status.CANCELLED, Status.FAILED):
             raise Conflict(f"the study is {status}; only a queued, running, paused or completed study can be extended")
+        if status is Status.PAUSED:
+            return Desired.PAUSE
     elif status in TERMINAL:
         raise Conflict(f"the study is {status} and cannot be changed any more")
     return _WISH[action]

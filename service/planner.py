@@ -37,7 +37,8 @@ def next_pack(pending: Sequence[Key], capacity: Capacity) -> tuple[Key, ...]:
     """
     left = Counter((run, fold) for _, fold, run in pending)
     ordered = sorted(pending, key=lambda key: (left[key[2], key[1]], key[2], key[1], key[0]))
-    share = -(-len(ordered) // (2 * capacity.slots)) if len(ordered) > capacity.threads else len(ordered)
+    threads = min(capacity.threads, capacity.networks)
+    share = -(-len(ordered) // (2 * capacity.slots)) if len(ordered) > threads else len(ordered)
     size = min(capacity.networks, capacity.networks_per_pack_time, share)
-    size = max(size - size % capacity.threads, min(capacity.threads, len(ordered)), 1)
+    size = max(size - size % threads, min(threads, len(ordered)), 1)
     return tuple(sorted(ordered[:size], key=lambda key: (key[2], key[1], key[0])))

@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
-from service.lifecycle import Status, shown
+from service.lifecycle import Status
 from service.store.engine import Store
 from service.store.queries import find_study, scores
 from studies.answer import Score, answer
@@ -36,7 +36,7 @@ class Reports:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._pool = _pool()
-        self._kept: OrderedDict[tuple[str, int, Status], dict[str, Any]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int, int, Status], dict[str, Any]] = OrderedDict()
 
     async def comparison(self, study_id: str) -> dict[str, Any]:
         """The comparison document of a study as it stands.
@@ -45,7 +45,7 @@ class Reports:
             NotFound: no such study.
         """
         request = await asyncio.to_thread(self._request, study_id)
-        key = (study_id, len(request.scores), request.status)
+        key = (study_id, request.runs, len(request.scores), request.status)
         if key not in self._kept:
             self._kept[key] = await self._compute(request)
             while len(self._kept) > KEPT:
@@ -67,8 +67,7 @@ class Reports:
     def _request(self, study_id: str) -> Request:
         with self._store.read() as session:
             study = find_study(session, study_id)
-            status = shown(study.status, study.desired)
-            return Request(study.id, study.spec, status, study.runs, tuple(scores(session, study_id)))
+            return Request(study.id, study.spec, study.shown, study.runs, tuple(scores(session, study_id)))
 
 
 def comparison_document(request: Request) -> dict[str, Any]:

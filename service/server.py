@@ -1,8 +1,10 @@
 """A running service: store, dispatcher, record, app; put together here and nowhere else."""
 
+import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import structlog
 import uvicorn
@@ -36,6 +38,12 @@ def serve(settings: Settings, ready: Callable[[str], None], stopping: threading.
     Raises:
         SetupError: no free port, or a database that cannot be used.
     """
+    stopping = stopping or threading.Event()
+    with _signals(stopping):
+        _serve(settings, ready, stopping)
+
+
+def _serve(settings: Settings, ready: Callable[[str], None], stopping: threading.Event) -> None:
     settings.data.mkdir(parents=True, exist_ok=True)
     listener = _listen(settings.host, settings.port)
     url = f"http://{_bracketed(settings.host)}:{listener.getsockname()[1]}"
@@ -59,7 +67,7 @@ def serve(settings: Settings, ready: Callable[[str], None], stopping: threading.
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         server_header=False,
     )
-    server = _Server(config, lambda: ready(url), stopping or threading.Event())
+    server = _Server(config, lambda: ready(url), stopping)
     try:
         dispatcher.start()
         recorder.start()
@@ -81,6 +89,10 @@ class _Server(uvicorn.Server):
         self._started = started
         self._stopping = stopping
 
+    def capture_signals(self) -> AbstractContextManager[None]:
+        """Leave the signals to `serve`: uvicorn raises them again when it ends, which would skip the clean-up."""
+        return nullcontext()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then tell."""
         await super().startup(sockets)
@@ -90,6 +102,21 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Look, ten times a second, whether to end."""
         return await super().on_tick(counter) or self._stopping.is_set()
+
+
+@contextmanager
+def _signals(stopping: threading.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT set `stopping`, from before anything starts until everything has ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _listen(host: str, port: int) -> socket.socket:

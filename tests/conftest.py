@@ -3,6 +3,7 @@
 import ctypes
 import importlib.util
 import itertools
+import multiprocessing
 import os
 import pwd
 import shutil
@@ -12,12 +13,14 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import pytest
-import sqlalchemy as sa
+from optuna.storages import RDBStorage
 
 from service.api.context import Context
 from service.app import create_app
@@ -152,22 +155,34 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """Address of a database of a kind with our tables and Optuna's, to be copied; made when it is first asked for."""
-    made: dict[str, str] = {}
+def sqlite_origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file with Optuna's tables, to be copied."""
+    path = tmp_path_factory.mktemp("origin") / "goldenbench.db"
+    _set_up(f"sqlite:///{path}")
+    return path
 
-    def find(url: str) -> str:
-        kind = url.partition(":")[0]
-        if kind not in made:
-            store = Store(url)
-            store.migrate()
-            storage = open_storage(store)
-            storage.engine.dispose()
-            store.close()
-            made[kind] = url
-        return made[kind]
 
-    return find
+@pytest.fixture(scope="session")
+def postgresql_origin(postgresql: PostgreSQL) -> str:
+    """The name of a migrated PostgreSQL database with Optuna's tables, to be copied."""
+    postgresql.execute("CREATE DATABASE origin")
+    _set_up(postgresql.url("origin"))
+    return "origin"
+
+
+def _set_up(url: str) -> None:
+    store = Store(url)
+    store.migrate()
+    open_storage(store).engine.dispose()
+    store.close()
+
+
+@contextmanager
+def _fresh_database(server: PostgreSQL, template: str = "template1") -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield server.url(name)
+    server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -175,45 +190,89 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Address of an empty database, of either kind in turn."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'goldenbench.db'}"
-        return
-    server: PostgreSQL = request.getfixturevalue("postgresql")
-    name = f"empty_{next(_numbers)}"
-    server.execute(f"CREATE DATABASE {name}")
-    yield server.url(name)
-    server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    else:
+        with _fresh_database(request.getfixturevalue("postgresql")) as url:
+            yield url
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path, sqlite_origin: Path) -> Iterator[Store]:
+    """A fresh, migrated store on SQLite."""
+    shutil.copyfile(sqlite_origin, tmp_path / "goldenbench.db")
+    store = Store(f"sqlite:///{tmp_path / 'goldenbench.db'}")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def postgresql_store(postgresql: PostgreSQL, postgresql_origin: str) -> Iterator[Store]:
+    """A fresh, migrated store on PostgreSQL."""
+    with _fresh_database(postgresql, postgresql_origin) as url:
+        store = Store(url)
+        yield store
+        store.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store(
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    migrated: Callable[[str], str],
-) -> Iterator[Store]:
-    """A fresh, migrated store on either database, Optuna's tables beside ours."""
-    if request.param == "sqlite":
-        origin = migrated(f"sqlite:///{tmp_path_factory.getbasetemp() / 'origin.db'}")
-        target = tmp_path / "goldenbench.db"
-        shutil.copyfile(origin.removeprefix("sqlite:///"), target)
-        store = Store(f"sqlite:///{target}")
-        yield store
-        store.close()
-        return
-    server: PostgreSQL = request.getfixturevalue("postgresql")
-    name = f"store_{next(_numbers)}"
-    if next(_numbers) and not _exists(server, "origin"):
-        server.execute("CREATE DATABASE origin")
-        migrated(server.url("origin"))
-    server.execute(f"CREATE DATABASE {name} TEMPLATE origin")
-    store = Store(server.url(name))
-    yield store
-    store.close()
-    server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+def store(request: pytest.FixtureRequest) -> Store:
+    """A fresh, migrated store on either database in turn, Optuna's tables beside ours."""
+    found: Store = request.getfixturevalue(f"{request.param}_store")
+    return found
 
 
-def _exists(server: PostgreSQL, database: str) -> bool:
-    engine = sa.create_engine(server.url("postgres"))
-    with engine.connect() as connection:
-        found = connection.scalar(sa.text("SELECT count(*) FROM pg_database WHERE datname = :name"), {"name": database})
-    engine.dispose()
-    return bool(found)
+@pytest.fixture(scope="session")
+def computing_process() -> Iterator[ProcessPoolExecutor]:
+    """One process that computes comparisons for all tests: each of its own would import numpy and scipy again."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+@dataclass(frozen=True)
+class Service:
+    """An app without a dispatcher, and what lies behind it."""
+
+    client: TestClient
+    store: Store
+    storage: RDBStorage
+    data: Path
+
+
+@pytest.fixture
+def serve(
+    tmp_path: Path, computing_process: ProcessPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[Store], Service]]:
+    """Puts the app on a store as `service.server` does, with a made-up worker instead of a cluster."""
+    monkeypatch.setattr("service.reports._pool", lambda: computing_process)
+    with ExitStack() as stack:
+
+        def start(store: Store) -> Service:
+            settings = Settings(data=tmp_path, database_url=store.url)
+            storage = open_storage(store)
+            stack.callback(storage.engine.dispose)
+            worker = {"name": "cpu-0", "address": "tls://127.0.0.1:1", "device": "made up", "threads": 2}
+            worker |= {"pid": 1, "pack": None, "study": None}
+            context = Context(
+                settings,
+                store,
+                Reports(store),
+                lambda: [worker],
+                lambda: "leading",
+                lambda name: find_number(storage, name),
+            )
+            app = create_app(context, storage)
+            client = TestClient(app, base_url="http://127.0.0.1:8765", raise_server_exceptions=False)
+            return Service(stack.enter_context(client), store, storage, tmp_path)
+
+        yield start
+
+
+@pytest.fixture
+def service(serve: Callable[[Store], Service], sqlite_store: Store) -> Service:
+    """The app on SQLite."""
+    return serve(sqlite_store)
+
+
+@pytest.fixture
+def client(service: Service) -> TestClient:
+    """Talks to the app on SQLite."""
+    return service.client

@@ -26,7 +26,8 @@ async def get_comparison(study_id: str, context: Shared) -> dict[str, Any]:
     return await context.reports.comparison(study_id)
 
 
-@router.get("/events", response_class=EventSourceResponse)
+# Not `response_class=EventSourceResponse`: FastAPI then takes the function itself for a generator of events.
+@router.get("/events", responses={200: {"content": {"text/event-stream": {}}}})
 async def get_events(
     study_id: str,
     context: Shared,

@@ -21,7 +21,6 @@ from service.api.documents import (
     pack_document,
     replicate_document,
 )
-from service.lifecycle import shown
 from service.store.queries import cell_statistics, find_study, replicate_page, study_cells, study_packs
 from service.store.tables import Pack
 from studies.datasets import registry
@@ -94,7 +93,7 @@ def get_manifest(study_id: str, context: Shared) -> dict[str, Any]:
         info = registry.get(spec["dataset"])
         return {
             "study": study.id,
-            "status": shown(study.status, study.desired).value,
+            "status": study.shown.value,
             "spec": spec,
             "fingerprint": study.fingerprint,
             "runs": study.runs,

@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from service.lifecycle import TERMINAL, Status, shown
+from service.lifecycle import TERMINAL, Status
 from service.store.queries import Pace
 from service.store.tables import Cell, Pack, Replicate, Study
 from studies.golden import effective_learning_rate
@@ -38,7 +38,7 @@ def study_document(study: Study, pace: Pace | None, dashboard: int | None = None
         pace: how fast it goes; None where nobody asked.
         dashboard: Optuna's number of it.
     """
-    status = shown(study.status, study.desired)
+    status = study.shown
     spec = json.loads(study.spec)
     recorded = f"{study.name} [{study.id}]"
     return {

@@ -13,7 +13,7 @@ from service.api.context import Context, Shared
 from service.api.documents import study_document
 from service.errors import Invalid
 from service.estimate import estimate
-from service.lifecycle import Action, shown, wish
+from service.lifecycle import Action, wish
 from service.store.queries import find_study, list_studies, pace
 from service.store.tables import Study
 from studies.fields import Integer, Problem, SpecError, read_object
@@ -137,7 +137,7 @@ def _act(context: Context, study_id: str, action: Action, more_runs: int = 0) ->
     with context.store.write() as session:
         study = find_study(session, study_id)
         session.refresh(study, with_for_update=True)
-        desired = wish(action, shown(study.status, study.desired))
+        desired = wish(action, study.shown)
         if action is Action.EXTEND:
             total = study.total // study.runs * (study.runs + more_runs)
             if total > MAX_TRAININGS:
@@ -148,5 +148,3 @@ def _act(context: Context, study_id: str, action: Action, more_runs: int = 0) ->
         session.flush()
         session.refresh(study)
         return study_document(study, pace(session, study_id))
-
-

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -114,7 +113,7 @@ def show_comparison(client: Client, study_id: str, console: Console) -> dict[str
 
 def _table(answer: dict[str, Any]) -> Table:
     """The prescribed point, the best cell and the references, narrow enough for 80 columns."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("", "rate", "mom.", "acc. %", "std", "n", "div.", "minus prescribed"):
         table.add_column(heading, no_wrap=True, justify="left" if not heading else "right")
     prescribed, best = answer["prescribed"], answer["best"]

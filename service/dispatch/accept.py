@@ -146,6 +146,9 @@ def accept(session: Session, pack_id: str, attempt: int, results: Sequence[Train
     pack = running_pack(session, pack_id, attempt)
     if pack is None:
         return False
+    settle(session, _study(session, pack.study_id))  # a wish that came before the result discards the pack
+    if pack.state != "running":
+        return False
     if sorted(result.key for result in results) != sorted((c, f, r) for c, f, r in pack.members):
         raise ValueError(f"pack {pack_id} has other members than its results")
     store_results(session, pack, results)

@@ -36,11 +36,13 @@ class Opening:
             wants = study.desired == Desired.RUN and study.status in (Status.QUEUED, Status.RUNNING)
             if wants and study.id not in self._busy and self.path(study) is None:
                 self._busy.add(study.id)
-                self._prepare(study.id, accept.plan(study.spec)[0])
+                self._prepare(study.id, accept.plan(study.spec)[0], study.dataset_sha256)
 
-    def _prepare(self, study_id: str, spec: StudySpec) -> None:
+    def _prepare(self, study_id: str, spec: StudySpec, pinned: str | None) -> None:
         def work() -> PreparedFile:
             file = prepare(spec.dataset, spec.folds, self._data)
+            if pinned not in (None, file.sha256):
+                raise DatasetError(f"{spec.dataset} has changed since the study began (it was {pinned})")
             _check_batches(spec, file)
             return file
 

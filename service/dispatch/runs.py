@@ -131,8 +131,8 @@ class Runs:
         except DatasetMissing:
             self._slots.forget(run.slot, run.lease.dataset_sha256)
             self.give_back(run, "its worker had lost the data set")
-        except (FutureCancelledError, Cancelled) as error:
-            self.give_back(run, f"cancelled: {error}")
+        except (FutureCancelledError, Cancelled, TimeoutError) as error:
+            self.give_back(run, f"{type(error).__name__}: {error}")
         except DoesNotFit as error:
             self._charge(run, f"does not fit {run.slot.name}: {error}", fits=False)
         except KilledWorker:

@@ -23,6 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from service.lifecycle import Status, shown
+
 Serial = BigInteger().with_variant(Integer, "sqlite")
 """SQLite counts up only a plain INTEGER primary key."""
 
@@ -88,6 +90,11 @@ class Study(Base):
     """The status that Optuna's record shows."""
 
     __table_args__ = (CheckConstraint("done >= 0 AND done <= total", name="done_within_total"),)
+
+    @property
+    def shown(self) -> Status:
+        """The status a user sees."""
+        return shown(self.status, self.desired, extended=self.done < self.total)
 
 
 class Cell(Base):

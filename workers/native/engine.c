@@ -19,12 +19,8 @@
 #define EXPORT(name) __attribute__((visibility("default"))) NAMED(name, SUFFIX)
 
 static struct shape shape_of(const struct network *net) {
-    struct shape shape = {.rows = net->height - KERNEL + 1, .columns = net->width - KERNEL + 1};
-    shape.positions = shape.rows * shape.columns;
-    shape.vectors = (shape.positions + LANES - 1) / LANES;
+    struct shape shape = shape_of_images(net->height, net->width);
     shape.classes = (net->classes + TILE_CLASSES - 1) / TILE_CLASSES * TILE_CLASSES;
-    /* Reading the last vector at the last row of the filter overshoots by less than a vector. */
-    shape.plane = (net->height * shape.columns + LANES + 15) / 16 * 16;
     return shape;
 }
 
@@ -68,7 +64,7 @@ static struct workspace workspace_of(const struct network *net, const struct sha
     size_t used = 0;
     const size_t maps = (size_t)shape->vectors * LANES * sizeof(float);
 #define TAKE(field, size) (at.field = (void *)(base + used), used += ((size) + 63) / 64 * 64)
-    TAKE(pixels, ((size_t)net->height * net->width + KERNEL + LANES) * sizeof(float));
+    TAKE(pixels, pixel_floats(shape) * sizeof(float));
     TAKE(planes, (size_t)BLOCK * KERNEL * shape->plane * sizeof(float));
     TAKE(features, BLOCK * FILTERS * maps);
     TAKE(slopes, BLOCK * TILE_TAPS * maps);
@@ -95,7 +91,8 @@ static void forward(const struct network *net, const struct shape *shape, const 
     const struct parameters parameter = parameters_of(net->parameters);
     const size_t map = (size_t)shape->vectors * LANES, stride = FILTERS * map;
     for (int b = 0; b < images; b++)
-        shift_pixels(net, shape, index[b], at->pixels, at->planes + (size_t)b * KERNEL * shape->plane);
+        shift_pixels(net->images + index[b] * net->height * net->width, shape, 1 / 255.0f, net->pixel_mean, at->pixels,
+                     at->planes + (size_t)b * KERNEL * shape->plane);
     memset(at->totals, 0, BLOCK * shape->classes * sizeof(vector));
     for (int f = 0; f < FILTERS; f += TILE_FILTERS) {
         for (int b = 0; b < images; b++)

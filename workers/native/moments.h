@@ -2,55 +2,92 @@
 #ifndef GOLDENBENCH_MOMENTS_H
 #define GOLDENBENCH_MOMENTS_H
 
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "network.h"
+#include "pixels.h"
+#include "vector.h"
 
-/* Positions whose products of two bytes fit 32 bits in sum. */
-enum { MOST_POSITIONS = 32768 };
+enum {
+    MOST_VECTORS = 256, /* of products of two bytes: their sum in a lane stays below 2^24, exact in float */
+    MOST_SUMS = 64      /* of such sums: they stay below 2^31 */
+};
 
-/* Adds the 25 pixels [positions] under each tap of an image to `first`, their products to the upper half of `second`. */
-static void add_image(const uint8_t *pixels, int width, int rows, int columns, int16_t *taps, int64_t *first,
-                      int64_t (*second)[TAPS]) {
-    const int positions = rows * columns;
-    for (int i = 0; i < TAPS; i++)
-        for (int row = 0; row < rows; row++)
-            for (int column = 0; column < columns; column++)
-                taps[i * positions + row * columns + column] =
-                    pixels[(row + i / KERNEL) * width + column + i % KERNEL];
+/* Lane by lane, waiting to be added up in 64 bits. */
+struct patch_totals {
+    mask first[TAPS];
+    mask second[TAPS][TAPS];
+    int sums;
+};
+
+static void flush(struct patch_totals *totals, int64_t *first, int64_t (*second)[TAPS]) {
     for (int i = 0; i < TAPS; i++) {
-        const int16_t *a = taps + i * positions;
-        int32_t plain = 0;
-        for (int p = 0; p < positions; p++) plain += a[p];
-        first[i] += plain;
-        for (int j = i; j < TAPS; j++) {
-            const int16_t *b = taps + j * positions;
-            int32_t total = 0;
-            for (int p = 0; p < positions; p++) total += (int32_t)a[p] * b[p];
-            second[i][j] += total;
+        for (int lane = 0; lane < LANES; lane++) first[i] += totals->first[i][lane];
+        for (int j = 0; j < TAPS; j++)
+            for (int lane = 0; lane < LANES; lane++) second[i][j] += totals->second[i][j][lane];
+    }
+    memset(totals, 0, sizeof *totals);
+}
+
+/* Products of the five pixels of row `y` of the filter with those of row `z`, over `count` vectors of positions of
+ * which the last has `last` lanes. */
+static void multiply_rows(const struct shape *shape, const float *planes, int y, int z, int count, int last,
+                          struct patch_totals *totals) {
+    vector product[KERNEL][KERNEL] = {0}, plain[KERNEL] = {0};
+    mask lane;
+    for (int i = 0; i < LANES; i++) lane[i] = i;
+    for (int v = 0; v < count; v++) {
+        const mask counted = lane < (v == count - 1 ? last : LANES);
+        vector b[KERNEL];
+#pragma GCC unroll 8
+        for (int j = 0; j < KERNEL; j++) b[j] = load(planes + j * shape->plane + z * shape->columns + v * LANES);
+#pragma GCC unroll 8
+        for (int i = 0; i < KERNEL; i++) {
+            vector a = load(planes + i * shape->plane + y * shape->columns + v * LANES);
+            a = (vector)((mask)a & counted);
+            if (y == z) plain[i] += a;
+#pragma GCC unroll 8
+            for (int j = 0; j < KERNEL; j++) product[i][j] += a * b[j];
         }
+    }
+    for (int i = 0; i < KERNEL; i++) {
+        totals->first[y * KERNEL + i] += __builtin_convertvector(plain[i], mask);
+        for (int j = 0; j < KERNEL; j++)
+            totals->second[y * KERNEL + i][z * KERNEL + j] += __builtin_convertvector(product[i][j], mask);
+    }
+}
+
+static void add_image(const struct shape *shape, const float *planes, struct patch_totals *totals, int64_t *first,
+                      int64_t (*second)[TAPS]) {
+    for (int at = 0; at < shape->vectors; at += MOST_VECTORS) {
+        int count = shape->vectors - at < MOST_VECTORS ? shape->vectors - at : MOST_VECTORS;
+        int left = shape->positions - (at + count - 1) * LANES;
+        if (totals->sums == MOST_SUMS) flush(totals, first, second);
+        totals->sums++;
+        for (int y = 0; y < KERNEL; y++)
+            for (int z = y; z < KERNEL; z++)
+                multiply_rows(shape, planes + at * LANES, y, z, count, left < LANES ? left : LANES, totals);
     }
 }
 
 /* Sums over `count` images [height][width]: first [TAPS], second [TAPS][TAPS]. Returns 0, or 1 without memory. */
 static int sum_patches(const uint8_t *images, int32_t height, int32_t width, const int64_t *index, int64_t count,
                        int64_t *first, int64_t (*second)[TAPS]) {
-    const int rows = height - KERNEL + 1, columns = width - KERNEL + 1;
-    /* Bands of rows keep the 32-bit sums of one call from overflowing; an image of less than 181 x 181 is one band. */
-    const int band = columns >= MOST_POSITIONS ? 1 : MOST_POSITIONS / columns < rows ? MOST_POSITIONS / columns : rows;
-    int16_t *taps = malloc((size_t)TAPS * band * columns * sizeof *taps);
-    if (!taps) return 1;
+    const struct shape shape = shape_of_images(height, width);
+    struct patch_totals totals = {0};
+    float *floats = calloc(pixel_floats(&shape) + (size_t)KERNEL * shape.plane, sizeof *floats);
+    if (!floats) return 1;
+    float *planes = floats + pixel_floats(&shape);
     memset(first, 0, TAPS * sizeof *first);
-    memset(second, 0, TAPS * TAPS * sizeof **second);
-    for (int64_t n = 0; n < count; n++)
-        for (int row = 0; row < rows; row += band)
-            add_image(images + (index[n] * height + row) * width, width, rows - row < band ? rows - row : band, columns,
-                      taps, first, second);
+    memset(second, 0, TAPS * sizeof *second);
+    for (int64_t n = 0; n < count; n++) {
+        shift_pixels(images + index[n] * height * width, &shape, 1, 0, floats, planes);
+        add_image(&shape, planes, &totals, first, second);
+    }
+    flush(&totals, first, second);
     for (int i = 0; i < TAPS; i++)
-        for (int j = 0; j < i; j++) second[i][j] = second[j][i];
-    free(taps);
+        for (int j = 0; j < i / KERNEL * KERNEL; j++) second[i][j] = second[j][i];
+    free(floats);
     return 0;
 }
 

@@ -40,6 +40,7 @@ struct moments {
 
 /* Sizes that follow from the network's. */
 struct shape {
+    int width;         /* of an image */
     int rows, columns; /* of a filter's output */
     int positions;     /* rows * columns */
     int vectors;       /* that hold the positions of one filter */

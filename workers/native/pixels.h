@@ -8,19 +8,31 @@
 #include "network.h"
 #include "vector.h"
 
-/* Writes [KERNEL][plane], by way of the image in floats, [height * width + LANES]. What lies behind the last row is
- * finite, and is multiplied by zero wherever it is used. */
-static void shift_pixels(const struct network *net, const struct shape *shape, int64_t image, float *floats,
+static struct shape shape_of_images(int height, int width) {
+    struct shape shape = {.width = width, .rows = height - KERNEL + 1, .columns = width - KERNEL + 1};
+    shape.positions = shape.rows * shape.columns;
+    shape.vectors = (shape.positions + LANES - 1) / LANES;
+    /* Reading the last vector at the last row of the filter overshoots by less than a vector. */
+    shape.plane = (height * shape.columns + LANES + 15) / 16 * 16;
+    return shape;
+}
+
+/* Scratch of `shift_pixels`, in floats. */
+static size_t pixel_floats(const struct shape *shape) {
+    return (size_t)(shape->rows + KERNEL - 1) * shape->width + KERNEL + LANES;
+}
+
+/* Writes [KERNEL][plane] of scale * pixel - mean, by way of the image in `floats` [pixel_floats].
+ * What lies behind the last row is finite; whoever reads it multiplies it by zero. */
+INLINE void shift_pixels(const uint8_t *pixels, const struct shape *shape, float scale, float mean, float *floats,
                          float *planes) {
-    const int size = net->height * net->width;
-    const uint8_t *pixels = net->images + image * size;
-    const float mean = net->pixel_mean;
-    for (int i = 0; i < size; i++) floats[i] = pixels[i] * (1 / 255.0f) - mean;
+    const int size = (shape->rows + KERNEL - 1) * shape->width;
+    for (int i = 0; i < size; i++) floats[i] = pixels[i] * scale - mean;
     for (int x = 0; x < KERNEL; x++) {
         float *to = planes + x * shape->plane;
         const float *from = floats + x;
         /* A row's last vector runs into the next row, which then overwrites it. */
-        for (int row = 0; row < net->height; row++, to += shape->columns, from += net->width)
+        for (int row = 0; row < shape->rows + KERNEL - 1; row++, to += shape->columns, from += shape->width)
             for (int column = 0; column < shape->columns; column += LANES) store(to + column, load(from + column));
     }
 }
