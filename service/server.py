@@ -3,8 +3,8 @@
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 
 import structlog
 import uvicorn
@@ -89,9 +89,10 @@ class _Server(uvicorn.Server):
         self._started = started
         self._stopping = stopping
 
-    def capture_signals(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
         """Leave the signals to `serve`: uvicorn raises them again when it ends, which would skip the clean-up."""
-        return nullcontext()
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then tell."""

@@ -5,9 +5,13 @@ machines that hold nothing but numpy and torch.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+MOST_PROBLEMS = 20
+"""How many problems of one kind are named one by one."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ def shown(value: object) -> str:
         text = repr(value)
     except ValueError:  # an integer past Python's digit limit has no decimal form
         return f"a number of {type(value).__name__} type too long to print"
+    except RecursionError:  # json.loads reads lists that are nested deeper than repr can follow from here
+        return f"a {type(value).__name__} nested too deeply to print"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -57,12 +63,14 @@ def refuse(path: str, rule: str, value: object) -> SpecError:
 
 @dataclass(frozen=True)
 class Integer:
-    """A whole number in [minimum, maximum]."""
+    """A whole number in [minimum, maximum]; 3.0 is one, as it is to JSON schema."""
 
     minimum: int
     maximum: int
 
     def read(self, path: str, value: object) -> int:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise refuse(path, "must be a whole number", value)
         if not self.minimum <= value <= self.maximum:
@@ -121,7 +129,9 @@ class Text:
         return value
 
     def json_schema(self) -> dict[str, Any]:
-        return {"type": "string", "minLength": 1, "maxLength": self.longest}
+        # What Python calls printable has no regular expression; this is its greater part.
+        inside, end = r"[^\x00-\x1f\x7f-\x9f]", r"[^\s\x00-\x1f\x7f-\x9f]"
+        return {"type": "string", "minLength": 1, "maxLength": self.longest, "pattern": f"^{end}({inside}*{end})?$"}
 
 
 @dataclass(frozen=True)
@@ -160,16 +170,35 @@ class Items:
     of: Rule
     fewest: int
     most: int
+    distinct: bool = False
+    """Whether a value given twice is refused; the items are hashable then."""
 
     def read(self, path: str, value: object) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
             raise refuse(path, "must be a list", value)
         if not self.fewest <= len(value) <= self.most:
             raise SpecError(Problem(path, f"must have {self.fewest} to {self.most:,} items, not {len(value):,}"))
-        return tuple(self.of.read(f"{path}[{index}]", item) for index, item in enumerate(value))
+        items, problems = [], []
+        for index, item in enumerate(value):
+            try:
+                items.append(self.of.read(f"{path}[{index}]", item))
+            except SpecError as error:
+                problems += error.problems
+        if problems:
+            raise SpecError(*shortened(problems, path))
+        if self.distinct and len(set(items)) < len(items):
+            raise SpecError(Problem(path, "must be distinct"))
+        return tuple(items)
 
     def json_schema(self) -> dict[str, Any]:
-        return {"type": "array", "items": self.of.json_schema(), "minItems": self.fewest, "maxItems": self.most}
+        schema = {"type": "array", "items": self.of.json_schema(), "minItems": self.fewest, "maxItems": self.most}
+        return schema | {"uniqueItems": True} if self.distinct else schema
+
+
+def shortened(problems: list[Problem], path: str) -> list[Problem]:
+    """The first of many problems of one list or object, and how many more there are: an answer stays readable."""
+    more = len(problems) - MOST_PROBLEMS
+    return problems if more <= 0 else [*problems[:MOST_PROBLEMS], Problem(path or "(body)", f"has {more:,} more problems")]
 
 
 def read_object(path: str, value: object, rules: Mapping[str, Rule], required: Sequence[str]) -> dict[str, Any]:
@@ -191,10 +220,11 @@ def read_object(path: str, value: object, rules: Mapping[str, Rule], required: S
         raise refuse(path or "(body)", "must be a JSON object", value)
     prefix = f"{path}." if path else ""
     problems = [
-        Problem(f"{prefix}{shown(name).strip(chr(39))}", f"is unknown; known fields are {', '.join(rules)}")
+        Problem(f"{prefix}{_named(name)}", f"is unknown; known fields are {', '.join(rules)}")
         for name in value
         if name not in rules
     ]
+    problems = shortened(problems, path)
     problems += [Problem(f"{prefix}{name}", "is required") for name in required if name not in value]
     fields = {}
     for name in (name for name in rules if name in value):
@@ -205,3 +235,8 @@ def read_object(path: str, value: object, rules: Mapping[str, Rule], required: S
     if problems:
         raise SpecError(*problems)
     return fields
+
+
+def _named(name: object) -> str:
+    """A field's name in a dotted path: as it is where that is plain, else quoted and escaped."""
+    return name if isinstance(name, str) and re.fullmatch(r"[\w-]{1,60}", name) else shown(name)

@@ -9,6 +9,10 @@ from studies.spec import StudySpec
 
 SAME = 12
 """Significant digits to which two pairs have to agree to be one cell."""
+LEAST_LEARNING_RATE = 1e-30
+"""The least that an axis may reach; far below it a float32 weight cannot move."""
+ROUNDING = 1e-12
+"""How far from zero a momentum may land by rounding alone."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,15 @@ def learning_rates(axis: FactorAxis | LearningRateValues | MomentumValues, centr
     """Learning rates in ascending order, each `factor` times the one before, with `centre` in the middle.
 
     Raises:
-        SpecError: a value leaves (0, 1e6].
+        SpecError: a value leaves [1e-30, 1e6].
     """
     if not isinstance(axis, FactorAxis):
         return axis.values
     highest = _power(axis, axis.steps) * centre
     lowest = centre / _power(axis, axis.steps)
-    if not (highest <= LEARNING_RATE.maximum and lowest > 1e-30):
-        rule = f"must stay above 0 and at most 1e6; factor {axis.factor:g} and {axis.steps} steps leave that range"
+    if not (highest <= LEARNING_RATE.maximum and lowest >= LEAST_LEARNING_RATE):
+        bounds = f"[{LEAST_LEARNING_RATE:g}, {LEARNING_RATE.maximum:g}]"
+        rule = f"must stay in {bounds}; factor {axis.factor:g} and {axis.steps} steps reach {lowest:.4g} and {highest:.4g}"
         raise SpecError(Problem("grid.learning_rate", rule))
     return tuple(centre * axis.factor**k for k in range(-axis.steps, axis.steps + 1))
 
@@ -61,14 +66,15 @@ def momenta(axis: FactorAxis | LearningRateValues | MomentumValues, centre: floa
     """
     if not isinstance(axis, FactorAxis):
         return axis.values
-    if (1 - centre) * _power(axis, axis.steps) > 1:
-        least = 1 - (1 - centre) * _power(axis, axis.steps)
+    least = 1 - (1 - centre) * _power(axis, axis.steps)
+    if least < -ROUNDING:
         rule = f"must stay in [0, 1); factor {axis.factor:g} and {axis.steps} steps reach {least:.4g}"
         raise SpecError(Problem("grid.momentum", rule))
-    if (1 - centre) / _power(axis, axis.steps) < 1e-12:
+    if (1 - centre) / _power(axis, axis.steps) < ROUNDING:
         raise SpecError(Problem("grid.momentum", "must stay in [0, 1); the highest value rounds to 1"))
     exponents = range(axis.steps, -axis.steps - 1, -1)
-    return tuple(centre if k == 0 else 1 - (1 - centre) * axis.factor**k for k in exponents)
+    scaled = (centre if k == 0 else 1 - (1 - centre) * axis.factor**k for k in exponents)
+    return tuple(0.0 if abs(momentum) < ROUNDING else momentum for momentum in scaled)
 
 
 def cells(spec: StudySpec) -> tuple[Cell, ...]:
@@ -77,7 +83,7 @@ def cells(spec: StudySpec) -> tuple[Cell, ...]:
     Pairs that agree to twelve digits are one cell with several labels.
 
     Raises:
-        SpecError: an axis leaves its range, or there are more than 2,000 cells.
+        SpecError: an axis or a reference leaves its range, or there are more than 2,000 cells.
     """
     point = prescribed(spec)
     pairs: dict[tuple[str, str], tuple[float, float]] = {}
@@ -118,17 +124,22 @@ def shipped_reference(name: str, point: Point) -> Point:
     `matlab` is trainingOptions('sgdm'), `pytorch` the setting of its ImageNet example, `plain` MATLAB's rate without
     momentum; `same-effective-rate` and `no-momentum` switch the prescribed momentum off, with and without correcting
     the rate for it.
+
+    Raises:
+        SpecError: the effective rate is beyond what a learning rate may be.
     """
     effective = golden.effective_learning_rate(point.learning_rate, point.momentum)
-    return {
-        "matlab": Point(0.01, 0.9),
-        "pytorch": Point(0.1, 0.9),
-        "plain": Point(0.01, 0.0),
-        "same-effective-rate": Point(effective, 0.0),
-        "no-momentum": Point(point.learning_rate, 0.0),
+    learning_rate, momentum = {
+        "matlab": (0.01, 0.9),
+        "pytorch": (0.1, 0.9),
+        "plain": (0.01, 0.0),
+        "same-effective-rate": (effective, 0.0),
+        "no-momentum": (point.learning_rate, 0.0),
     }[name]
-
-
+    if learning_rate > LEARNING_RATE.maximum:
+        rule = f"{name} must be at most {LEARNING_RATE.maximum:g}; the prescribed point makes it {learning_rate:.4g}"
+        raise SpecError(Problem("references", rule))
+    return Point(learning_rate, momentum)
 
 
 def _power(axis: FactorAxis, steps: int) -> float:

@@ -116,14 +116,14 @@ class FactorAxis(Part):
 class LearningRateValues(Part):
     """Learning rates given one by one."""
 
-    RULES = {"values": Items(LEARNING_RATE, 1, MAX_CELLS)}
+    RULES = {"values": Items(LEARNING_RATE, 1, MAX_CELLS, distinct=True)}
     REQUIRED = ("values",)
 
     values: tuple[float, ...]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "values", distinct(self.values))
+        object.__setattr__(self, "values", tuple(sorted(self.values)))
 
     @property
     def count(self) -> int:
@@ -135,26 +135,19 @@ class LearningRateValues(Part):
 class MomentumValues(Part):
     """Momenta given one by one."""
 
-    RULES = {"values": Items(MOMENTUM, 1, MAX_CELLS)}
+    RULES = {"values": Items(MOMENTUM, 1, MAX_CELLS, distinct=True)}
     REQUIRED = ("values",)
 
     values: tuple[float, ...]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "values", distinct(self.values))
+        object.__setattr__(self, "values", tuple(sorted(self.values)))
 
     @property
     def count(self) -> int:
         """How many values the axis has."""
         return len(self.values)
-
-
-def distinct(values: tuple[float, ...]) -> tuple[float, ...]:
-    """The values in ascending order; a value given twice is refused."""
-    if len(set(values)) < len(values):
-        raise SpecError(Problem("values", "must be distinct"))
-    return tuple(sorted(values))
 
 
 @dataclass(frozen=True)

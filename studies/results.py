@@ -30,6 +30,9 @@ class Curve:
         lengths = {len(self.accuracy), len(self.loss), len(self.train_loss)}
         if len(lengths) != 1:
             raise ValueError(f"a curve has one value per epoch in each column, not {sorted(lengths)} values")
+        for name in ("accuracy", "loss", "train_loss"):
+            for value in getattr(self, name):
+                _check_finite(f"curve.{name}", value)
 
     def to_json(self) -> dict[str, list[float | None]]:
         """Three lists by name."""
@@ -67,15 +70,19 @@ class TrainingResult:
     def __post_init__(self) -> None:
         if self.outcome is Outcome.FAILED and not self.reason:
             raise ValueError("a failed training states its reason")
-        if self.outcome is not Outcome.FAILED:
-            for name in ("accuracy", "brier"):
-                value = getattr(self, name)
-                if value is None or not 0 <= value <= 2:
-                    raise ValueError(f"{name} must be a fraction, not {value!r}")
+        for name, most in (("accuracy", 1), ("brier", 2)):
+            value = getattr(self, name)
+            if (value is None) != (self.outcome is Outcome.FAILED):
+                raise ValueError(f"{name} of a {self.outcome} training must not be {value!r}")
+            if value is not None and not 0 <= value <= most:
+                raise ValueError(f"{name} must be from 0 to {most}, not {value!r}")
         for name in ("loss", "train_loss"):
             value = getattr(self, name)
-            if value is not None and not math.isfinite(value):
-                raise ValueError(f"{name} must be finite or None, not {value!r}")
+            _check_finite(name, value)
+            if (value is None) == (self.outcome is Outcome.FINISHED):
+                raise ValueError(f"{name} of a {self.outcome} training must not be {value!r}")
+        if (self.correct is None) == (self.outcome is Outcome.FINISHED):
+            raise ValueError("a training states which test images it got right if, and only if, it finished")
 
     @property
     def key(self) -> tuple[int, int, int]:
@@ -101,3 +108,8 @@ class TrainingResult:
             "correct": None if correct is None else base64.b64decode(correct, validate=True),
         }
         return cls(**fields)
+
+
+def _check_finite(name: str, value: float | None) -> None:
+    if value is not None and not math.isfinite(value):
+        raise ValueError(f"{name} must be finite or None, not {value!r}")

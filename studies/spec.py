@@ -91,7 +91,7 @@ class StudySpec(Part):
     claim: Claim = Claim()
 
     def __post_init__(self) -> None:
-        if self.folds_used == 0 and isinstance(self.folds, int):
+        if type(self.folds_used) is int and self.folds_used == 0:
             object.__setattr__(self, "folds_used", self.folds)
         super().__post_init__()
         problems = tuple(self._across_fields())
@@ -114,6 +114,15 @@ class StudySpec(Part):
         if self.racing:
             problems.append(Problem("racing", "must be false: racing is not part of this version"))
         return problems
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """The JSON schema, with the documented defaults; that of `folds_used` depends on `folds`."""
+        schema = super().json_schema()
+        folds_used = schema["properties"]["folds_used"]
+        del folds_used["default"]
+        folds_used["description"] = "by default all folds"
+        return schema
 
     @property
     def replicates_per_cell(self) -> int:

@@ -1,5 +1,6 @@
 """Test metrics of one network, and the batch-norm statistics they are taken with."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,6 +25,11 @@ class Metrics:
     correct: torch.Tensor
     """[N] bool."""
 
+    @property
+    def finite(self) -> bool:
+        """False if a logit overflowed: the weights are finite, but no network any more."""
+        return math.isfinite(self.loss) and math.isfinite(self.brier)
+
 
 class _Seen(Exception):
     """Ends a forward pass once the wanted layer has been reached."""
@@ -39,7 +45,7 @@ def evaluate(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, loss:
         labels: [N] int64.
         loss: name of the loss.
     """
-    logits = torch.cat([model(chunk) for chunk in images.split(CHUNK)])
+    logits = torch.cat([model(chunk) for chunk in torch.split(images, CHUNK)])
     probabilities = logits.double().softmax(-1)
     truth = nn.functional.one_hot(labels, logits.shape[-1])
     correct = logits.argmax(-1) == labels
@@ -94,7 +100,7 @@ def _each_chunk(
 ) -> None:
     handle = layer.register_forward_pre_hook(see)
     try:
-        for chunk in images.split(CHUNK):
+        for chunk in torch.split(images, CHUNK):
             try:
                 model(chunk)
             except _Seen:

@@ -34,6 +34,14 @@ class FoldTensors:
     """[N_test] int64"""
 
 
+@dataclass(frozen=True)
+class _Epoch:
+    """What an epoch that did not diverge gave."""
+
+    train_loss: float
+    metrics: Metrics
+
+
 @dataclass
 class _History:
     """The curve as it grows."""
@@ -42,10 +50,15 @@ class _History:
     loss: list[float | None] = field(default_factory=list)
     train_loss: list[float | None] = field(default_factory=list)
 
-    def add(self, metrics: Metrics | None, train_loss: float | None) -> None:
-        self.accuracy.append(metrics and metrics.accuracy)
-        self.loss.append(metrics and metrics.loss)
-        self.train_loss.append(train_loss)
+    def add(self, epoch: "_Epoch") -> None:
+        self.accuracy.append(epoch.metrics.accuracy)
+        self.loss.append(epoch.metrics.loss)
+        self.train_loss.append(epoch.train_loss)
+
+    def fill(self, epochs: int) -> None:
+        """Nulls for the epochs from divergence to the last."""
+        for column in (self.accuracy, self.loss, self.train_loss):
+            column += [None] * epochs
 
     def curve(self) -> Curve:
         return Curve(tuple(self.accuracy), tuple(self.loss), tuple(self.train_loss))
@@ -89,7 +102,11 @@ class Reference:
         before = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            with (
+                # Convolutions in full float32, and each time by the same algorithm, or the bits would not repeat.
+                torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+                ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+            ):
                 return list(pool.map(one, configs))
         except torch.OutOfMemoryError as error:
             raise DoesNotFit(str(error)) from error
@@ -103,7 +120,8 @@ def train_one(
     """Train one network with stochastic gradient descent with momentum (eq. 27) and score it after each epoch.
 
     The order of the images is drawn once and kept (MATLAB's `Shuffle = once`); the incomplete last batch is dropped.
-    L2 is coupled, on everything but biases. Divergence is a non-finite loss or weight at any step.
+    L2 is coupled, on everything but biases. Divergence is a non-finite loss or weight at any step, or a non-finite
+    test loss after an epoch (the last update may leave weights that are finite and whose logits overflow).
 
     Raises:
         ValueError: fewer training images than one batch.
@@ -112,23 +130,36 @@ def train_one(
     began = time.monotonic()
     model, optimizer = start(config, data, classes, device)
     order = torch.from_numpy(batch_order(config, len(data.train_labels))).to(device)
-    history, metrics, train_loss = _History(), None, None
+    history, last = _History(), None
     for epoch in range(config.epochs):
         if hooks.cancelled():
             raise Cancelled
-        train_loss = train_epoch(model, optimizer, data, order, config.loss)
-        if train_loss is None:
-            _fill(history, config.epochs)
+        last = _one_epoch(config, model, optimizer, data, order)
+        if last is None:
+            history.fill(config.epochs - epoch)
             hooks.epoch_done(config.epochs - epoch)
             break
-        model.eval()
-        if config.bn_statistics == "population":
-            set_population_statistics(model, data.train_images)
-        metrics = evaluate(model, data.test_images, data.test_labels, config.loss)
-        history.add(metrics, train_loss)
+        history.add(last)
         hooks.epoch_done(1)
-    diverged = train_loss is None
-    return _result(config, history.curve(), None if diverged else metrics, train_loss, classes, device, began)
+    return _result(config, history.curve(), last, classes, device, began)
+
+
+def _one_epoch(
+    config: TrainingConfig,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    data: FoldTensors,
+    order: torch.Tensor,
+) -> _Epoch | None:
+    """Train for one epoch and score; None if it diverged."""
+    train_loss = train_epoch(model, optimizer, data, order, config.loss)
+    if train_loss is None:
+        return None
+    model.eval()
+    if config.bn_statistics == "population":
+        set_population_statistics(model, data.train_images)
+    metrics = evaluate(model, data.test_images, data.test_labels, config.loss)
+    return _Epoch(train_loss, metrics) if metrics.finite else None
 
 
 def start(
@@ -174,7 +205,7 @@ def train_epoch(
     for batch in order:
         optimizer.zero_grad()
         value = losses.LOSSES[loss](model(data.train_images[batch]), data.train_labels[batch]).mean()
-        value.backward()
+        torch.autograd.backward(value)
         optimizer.step()
         batch_losses.append(value.detach())
     mean = float(torch.stack(batch_losses).double().mean())
@@ -182,21 +213,16 @@ def train_epoch(
     return mean if finite else None
 
 
-def _fill(history: _History, epochs: int) -> None:
-    """Nulls from the epoch of divergence to the last."""
-    while len(history.accuracy) < epochs:
-        history.add(None, None)
-
-
 def _result(
     config: TrainingConfig,
     curve: Curve,
-    metrics: Metrics | None,
-    train_loss: float | None,
+    last: _Epoch | None,
     classes: int,
     device: str,
     began: float,
 ) -> TrainingResult:
+    """The result after the last epoch; None for it if the training diverged."""
+    metrics = None if last is None else last.metrics
     return TrainingResult(
         cell=config.cell,
         fold=config.fold,
@@ -204,8 +230,8 @@ def _result(
         outcome=Outcome.DIVERGED if metrics is None else Outcome.FINISHED,
         accuracy=1 / classes if metrics is None else metrics.accuracy,
         brier=1 - 1 / classes if metrics is None else metrics.brier,
-        loss=metrics and metrics.loss,
-        train_loss=train_loss,
+        loss=None if metrics is None else metrics.loss,
+        train_loss=None if last is None else last.train_loss,
         curve=curve,
         correct=None if metrics is None else np.packbits(metrics.correct.cpu().numpy()).tobytes(),
         seconds=time.monotonic() - began,

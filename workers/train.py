@@ -86,4 +86,6 @@ def numeric_class_of(model: str, engine: str, precision: str, bn_statistics: str
         chosen = choose_engine(probe, device, engine)
     except ValueError:
         return None
-    return numeric_class(chosen.name, chosen.version, precision, device)
+    # The packed engine's results name their instruction set and compiler too; what is announced has to be equal.
+    label = f"{chosen.name}-{chosen.variant().label}" if isinstance(chosen, PackedCpu) else chosen.name
+    return numeric_class(label, chosen.version, precision, device)

@@ -33,6 +33,7 @@ class Leadership:
 
     def acquire(self) -> bool:
         """Try to become the leader; False while another holds the lock."""
+        self.release()  # a try that got the lock but not the database would stand in its own way
         if not (self._lock_file() if self._store.is_sqlite else self._lock_server()):
             return False
         with self._store.write() as session:

@@ -17,7 +17,7 @@ FINEST_STEP_DECADES = float(abs(np.log10(golden.EFFECTIVE_LEARNING_RATE / (0.01 
 """Distance of the derived effective learning rate from MATLAB's default, 0.10 decades: a grid has to resolve
 it."""
 LARGE_SHARE = 0.4
-"""science.md 4: being in a set that covers 40 % of the box is weak evidence."""
+"""docs/method.md 5: being in a set that covers 40 % of the box is weak evidence."""
 CEILING_MEAN = 0.99
 """An accuracy at which differences are a few images: binomial standard error 0.1 points on 10,000."""
 FEW_REPLICATES = 5

@@ -45,7 +45,7 @@ def unbeaten(table: ScoreTable, confidence: float) -> BoolArray:
 
     Assumes: paired differences of two cells are close to normal, or R is large.
     Speaks for: each best cell by itself, not all best cells jointly; new seeds on the same images and folds.
-    Source: science.md 5; in the manner of Gupta (1965), Technometrics 7, 225 (subset selection).
+    Source: docs/method.md 5; in the manner of Gupta (1965), Technometrics 7, 225 (subset selection).
     """
     count, replicates = table.scores.shape
     shared = (1.0 - confidence) / max(count - 1, 1)

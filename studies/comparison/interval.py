@@ -11,7 +11,7 @@ from studies.statistics import FloatArray, IntArray, paired_moments, student_qua
 Verdict = Literal["equivalent", "inferior", "undecided"]
 
 MIN_FINISHED = 3
-"""A competitor that diverged enters the upper limit only with this many finished replicates (science.md
+"""A competitor that diverged enters the upper limit only with this many finished replicates (docs/method.md
 5)."""
 
 
@@ -68,7 +68,7 @@ def competitor_limits(table: ScoreTable, confidence: float) -> Limits:
     Assumes: paired differences of one cell are close to normal, or R is large; a diverged score is the
         lowest.
     Speaks for: new seeds on the same images and folds.
-    Source: science.md 5; in the manner of Hsu (1984), Annals of Statistics 12, 1136 (comparisons with the
+    Source: docs/method.md 5; in the manner of Hsu (1984), Annals of Statistics 12, 1136 (comparisons with the
         best).
     """
     error = 1.0 - confidence

@@ -6,7 +6,7 @@ from studies.comparison.quadratic import Box, design, highest
 from studies.statistics import FloatArray
 
 LEARNING_RATES = (-4.0, 0.0)
-"""log10 of the learning rates that are searched: fixed beforehand (science.md 5), not centred on the
+"""log10 of the learning rates that are searched: fixed beforehand (docs/method.md 5), not centred on the
 claim."""
 ONE_MINUS_MOMENTA = (-2.0, 0.0)
 """log10 of 1 - momentum that is searched."""
