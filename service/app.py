@@ -4,16 +4,14 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api import answers, catalog, data, operations, problems, studies
 from service.api.context import Context
-from service.dashboard import PREFIXES, DashboardGate
+from service.dashboard import DashboardGate, is_dashboards
+from service.guard import Guard
 from service.pages import routes as pages
 
-HOSTS = ["127.0.0.1", "localhost", "[::1]", "testserver"]
-"""Names that a request may call us by; others are a stranger's page that had its name point here."""
 CONTENT_POLICY = (
     b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
@@ -43,8 +41,8 @@ def create_app(context: Context, storage: Any) -> FastAPI:
     pages.mount_static(app)
 
     app.add_middleware(DashboardGate, storage=storage)
+    app.add_middleware(Guard)
     app.add_middleware(SafeHeaders)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
     return app
 
 
@@ -60,7 +58,7 @@ class SafeHeaders:
             await self._app(scope, receive, send)
             return
         headers = list(SAFE_HEADERS)
-        if scope["path"].split("/")[1] not in PREFIXES:  # the dashboard brings inline styles of its own
+        if not is_dashboards(scope):  # the dashboard brings inline styles of its own
             headers.append((b"content-security-policy", CONTENT_POLICY))
 
         async def with_headers(message: Message) -> None:

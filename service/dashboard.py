@@ -27,7 +27,7 @@ class DashboardGate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http" or scope["path"].split("/")[1] not in PREFIXES:
+        if scope["type"] != "http" or not is_dashboards(scope):
             await self._app(scope, receive, send)
         elif scope["method"] not in READING:
             request = f"{scope['method']} {scope['path']}"
@@ -36,6 +36,11 @@ class DashboardGate:
             await refusal(scope, receive, send)
         else:
             await self._dashboard(_with_encoding(scope), receive, send)
+
+
+def is_dashboards(scope: Scope) -> bool:
+    """Whether a request is for the dashboard. (`OPTIONS *` has a path without a slash.)"""
+    return scope["path"].lstrip("/").partition("/")[0] in PREFIXES if scope["path"].startswith("/") else False
 
 
 def _with_encoding(scope: Scope) -> Scope:

@@ -140,6 +140,8 @@ class Recorder:
         self._leadership = leadership
         self._leads = leads
         self._written: dict[str, float] = {}
+        self._known: set[str] = set()
+        """Our studies in Optuna's tables."""
         self._checked = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -165,8 +167,9 @@ class Recorder:
         with self._store.read() as session:
             due = list(session.scalars(_unrecorded()))
             alive = set(session.scalars(sa.select(Study.id)))
-        for study_id in self._record.known() - alive if due or not self._written else set():
+        for study_id in self._known - alive:
             self._record.delete(study_id)
+            self._known.discard(study_id)
         written = 0
         for study_id in due:
             if not self._stop.is_set() and self._is_time(study_id):
@@ -182,6 +185,7 @@ class Recorder:
                 return
             cells = study_cells(session, study_id)
             records = _records(session, study_id, cells)
+        self._known.add(study_id)
         self._record.write(study.name, study_id, records, Status(study.status))
         self._written[study_id] = time.monotonic()
         with self._leadership.transaction() as session:
@@ -198,10 +202,10 @@ class Recorder:
 
     def _mark_missing(self) -> None:
         """Studies that Optuna's tables no longer hold are to be recorded again."""
-        known = self._record.known()
+        self._known = self._record.known()
         with self._leadership.transaction() as session:
             for study in session.scalars(sa.select(Study).where(Study.recorded.is_not(None))):
-                if study.id not in known:
+                if study.id not in self._known:
                     study.recorded = None
 
     def _run(self) -> None:

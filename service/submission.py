@@ -5,10 +5,12 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.errors import Invalid
+from service.lifecycle import Desired
 from service.store.engine import Store
 from service.store.tables import IdempotencyKey, Study
 from studies.datasets import registry
@@ -90,9 +92,9 @@ def _submit(session: Session, checked: Checked, key: str | None) -> tuple[Study,
     spec = checked.spec
     request = hashlib.sha256(spec.canonical().encode()).hexdigest()
     if key is not None:
-        earlier = session.get(IdempotencyKey, key)
+        earlier = _earlier(session, key, request)
         if earlier is not None:
-            return _same(session, earlier, request), False
+            return earlier, False
     study = Study(
         id=secrets.token_hex(6),
         name=spec.name,
@@ -110,10 +112,16 @@ def _submit(session: Session, checked: Checked, key: str | None) -> tuple[Study,
     return study, True
 
 
-def _same(session: Session, earlier: IdempotencyKey, request: str) -> Study:
-    from service.store.queries import find_study
-
-    if earlier.request_sha256 != request:
-        rule = f"was used for another specification (study {earlier.study_id})"
+def _earlier(session: Session, key: str, request: str) -> Study | None:
+    """The study that a key made; the key of a deleted one is free again."""
+    used = session.get(IdempotencyKey, key)
+    if used is None:
+        return None
+    study = session.scalar(sa.select(Study).where(Study.id == used.study_id, Study.desired != Desired.DELETE))
+    if study is None:
+        session.delete(used)
+        session.flush()
+    elif used.request_sha256 != request:
+        rule = f"was used for another specification (study {used.study_id})"
         raise Invalid([Problem("Idempotency-Key", rule)])
-    return find_study(session, earlier.study_id)
+    return study

@@ -178,7 +178,8 @@ class Items:
             raise refuse(path, "must be a list", value)
         if not self.fewest <= len(value) <= self.most:
             raise SpecError(Problem(path, f"must have {self.fewest} to {self.most:,} items, not {len(value):,}"))
-        items, problems = [], []
+        items: list[Any] = []
+        problems: list[Problem] = []
         for index, item in enumerate(value):
             try:
                 items.append(self.of.read(f"{path}[{index}]", item))
@@ -198,7 +199,9 @@ class Items:
 def shortened(problems: list[Problem], path: str) -> list[Problem]:
     """The first of many problems of one list or object, and how many more there are: an answer stays readable."""
     more = len(problems) - MOST_PROBLEMS
-    return problems if more <= 0 else [*problems[:MOST_PROBLEMS], Problem(path or "(body)", f"has {more:,} more problems")]
+    if more <= 0:
+        return problems
+    return [*problems[:MOST_PROBLEMS], Problem(path or "(body)", f"has {more:,} more problems")]
 
 
 def read_object(path: str, value: object, rules: Mapping[str, Rule], required: Sequence[str]) -> dict[str, Any]:

@@ -53,8 +53,8 @@ def learning_rates(axis: FactorAxis | LearningRateValues | MomentumValues, centr
     lowest = centre / _power(axis, axis.steps)
     if not (highest <= LEARNING_RATE.maximum and lowest >= LEAST_LEARNING_RATE):
         bounds = f"[{LEAST_LEARNING_RATE:g}, {LEARNING_RATE.maximum:g}]"
-        rule = f"must stay in {bounds}; factor {axis.factor:g} and {axis.steps} steps reach {lowest:.4g} and {highest:.4g}"
-        raise SpecError(Problem("grid.learning_rate", rule))
+        reached = f"factor {axis.factor:g} and {axis.steps} steps reach {lowest:.4g} and {highest:.4g}"
+        raise SpecError(Problem("grid.learning_rate", f"must stay in {bounds}; {reached}"))
     return tuple(centre * axis.factor**k for k in range(-axis.steps, axis.steps + 1))
 
 

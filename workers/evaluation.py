@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -101,9 +102,7 @@ def _each_chunk(
     handle = layer.register_forward_pre_hook(see)
     try:
         for chunk in torch.split(images, CHUNK):
-            try:
+            with suppress(_Seen):
                 model(chunk)
-            except _Seen:
-                pass
     finally:
         handle.remove()

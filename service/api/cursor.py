@@ -7,6 +7,9 @@ from typing import Any
 from service.errors import Invalid
 from studies.fields import Problem
 
+LARGEST = 2**31 - 1
+"""Of a position's parts; PostgreSQL refuses a larger one with an error."""
+
 
 def encode(*position: int) -> str:
     """The cursor behind a position."""
@@ -23,7 +26,7 @@ def decode(cursor: str | None, parts: int) -> tuple[int, ...] | None:
         return None
     try:
         position: Any = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if [type(part) for part in position] != [int] * parts or any(abs(part) > 2**62 for part in position):
+        if [type(part) for part in position] != [int] * parts or not all(0 <= part <= LARGEST for part in position):
             raise ValueError
     except (ValueError, TypeError, RecursionError):
         raise Invalid([Problem("cursor", "must be the `next` of an earlier page of this list")]) from None

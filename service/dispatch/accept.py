@@ -67,6 +67,7 @@ def fail_study(session: Session, study_id: str, reason: str) -> None:
     if Status(study.status) not in lifecycle.TERMINAL:
         _enter(study, Status.FAILED)
         study.reason = reason
+        _discard_live_packs(session, study)
 
 
 def settle(session: Session, study: Study) -> Status:
@@ -83,8 +84,7 @@ def settle(session: Session, study: Study) -> Status:
         if status is Status.FAILED:
             study.reason = "every column of replicates has a failed one"
         if status in (Status.CANCELLED, Status.PAUSED):
-            for pack in study_packs(session, study.id, ("waiting", "running")):
-                _end_pack(pack, "discarded", f"the study was {status}")
+            _discard_live_packs(session, study)
     return status
 
 
@@ -104,10 +104,12 @@ def lease(session: Session, study_id: str, capacity: Capacity, worker: str, nume
         numeric_class: what its trainings would be; the first lease pins the study to it.
 
     Returns:
-        None if nothing is pending or the study wants another numeric class.
+        None if nothing is pending, or the study does not go on or wants another numeric class.
     """
     study = _study(session, study_id)
-    if study.dataset_sha256 is None or study.numeric_class not in (None, numeric_class):
+    if study.status not in (Status.QUEUED, Status.RUNNING) or study.dataset_sha256 is None:
+        return None
+    if study.numeric_class not in (None, numeric_class):
         return None
     live = study_packs(session, study_id, ("waiting", "running"))
     pack = next((pack for pack in live if pack.state == "waiting"), None)
@@ -216,6 +218,11 @@ def _end_pack(pack: Pack, state: str, why: str) -> None:
     if why:
         log(pack, why)
     pack.state, pack.finished_at = state, now()
+
+
+def _discard_live_packs(session: Session, study: Study) -> None:
+    for pack in study_packs(session, study.id, ("waiting", "running")):
+        _end_pack(pack, "discarded", f"the study is {study.status}")
 
 
 def _enter(study: Study, status: Status) -> None:

@@ -1,5 +1,9 @@
-"""The landscape as a table: learning rates across, momenta down, each cell shaded by its mean accuracy."""
+"""The landscape as a table: learning rates across, momenta down, each cell shaded by the rank of its mean accuracy.
 
+By rank, since a single cell beyond the cliff of divergence would give all the others one shade.
+"""
+
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +20,7 @@ class Square:
     title: str
     """What the number is, for a pointer or a screen reader."""
     shade: int | None
-    """0 (lowest mean of the study) to SHADES - 1 (highest); None without a score."""
+    """0 (lowest mean of the grid) to SHADES - 1 (highest); None without a score."""
     marks: str
     """`prescribed`, `best`, or names of references."""
 
@@ -39,8 +43,7 @@ def landscape(cells: Sequence[dict[str, Any]], best: int | None) -> Landscape:
         cells: as `/v1/studies/{id}/cells` gives them.
         best: index of the best cell, if one is known.
     """
-    means = [cell["mean"] for cell in cells if cell["mean"] is not None]
-    low, high = (min(means), max(means)) if means else (0.0, 0.0)
+    means = sorted({cell["mean"] for cell in cells if cell["in_grid"] and cell["mean"] is not None})
 
     def square(cell: dict[str, Any]) -> Square:
         mean, spread = cell["mean"], cell["std"]
@@ -51,7 +54,8 @@ def landscape(cells: Sequence[dict[str, Any]], best: int | None) -> Landscape:
             told += f", standard deviation {spread:.4f}"
         if cell["diverged"]:
             told += f", {cell['diverged']} diverged"
-        shade = None if mean is None else round((mean - low) / (high - low or 1.0) * (SHADES - 1))
+        rank = 0.0 if mean is None else bisect_left(means, mean) / max(1, len(means) - 1)
+        shade = None if mean is None else round(min(1.0, rank) * (SHADES - 1))
         return Square("–" if mean is None else f"{100 * mean:.2f}", told, shade, ", ".join(marks))
 
     grid = [cell for cell in cells if cell["in_grid"]]

@@ -1,15 +1,9 @@
 """Services that the acceptance tests share; every process a test starts ends with it."""
 
-import os
-import secrets
-import shutil
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
-import psycopg
 import pytest
-from running import STORM, Service, eventually, free_port
+from running import STORM, Service
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,15 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
+import optuna
 import psutil
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial
 
+Found = TypeVar("Found")
 COMMAND = Path(sys.executable).parent / "goldenbench"
 STOP_SECONDS = 30
 """Within which every part has to end when it is told to."""
@@ -49,7 +53,7 @@ SLOW = STORM | {"name": "slow", "epochs": 60}
 """Does not end by itself while a test looks."""
 
 
-def eventually[T](look: Callable[[], T], seconds: float, what: str) -> T:
+def eventually(look: Callable[[], Found], seconds: float, what: str) -> Found:
     """The first true value of `look`; fails after so many seconds."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -189,6 +193,7 @@ class Service(Part):
         own = [command, "--port", str(self._asked), "--data", str(self.data), *arguments]
         super().__init__(folder, name, own)
         self.url = f"http://127.0.0.1:{self._asked}"
+        self.storage_url = f"sqlite:///{self.data / 'goldenbench.db'}"
 
     def ready(self) -> Self:
         """Wait until it answers that it is ready."""
@@ -243,6 +248,10 @@ class Service(Part):
         rows = self.replicates(study)
         return [json.dumps({k: v for k, v in row.items() if k not in ("seconds", "attempt")}) for row in rows]
 
+    def trials(self, study: str) -> list[FrozenTrial]:
+        """Optuna's record of a study."""
+        return trials(self.storage_url, self.study(study)["optuna_study"])
+
     def packs(self, study: str) -> list[dict[str, Any]]:
         """The packs of a study."""
         return list(self.get(f"/v1/studies/{study}/packs")["items"])
@@ -263,6 +272,17 @@ class Service(Part):
             return httpx.get(f"{self.url}/readyz", timeout=10).status_code == 200
         except httpx.TransportError:
             return False
+
+
+def trials(storage_url: str, name: str) -> list[FrozenTrial]:
+    """The trials of a study as the Optuna library reads them, by number; none if it does not know the study."""
+    storage = RDBStorage(storage_url)
+    try:
+        return optuna.load_study(study_name=name, storage=storage).get_trials()
+    except KeyError:
+        return []
+    finally:
+        storage.engine.dispose()
 
 
 def assert_exactly_once(rows: Sequence[dict[str, Any]], cells: int, folds: int, runs: int) -> None:

@@ -79,4 +79,14 @@ static void correlate(const struct shape *shape, const float *planes, const floa
     for (int y = 0; y < KERNEL; y++) correlate_tile(shape, planes, gradient, totals, y, TILE_TAPS);
 }
 
+/* Gradient of TILE_TAPS folded offsets, likewise: side by side, as one sum would wait for itself at every term. */
+static void add_up(const struct shape *shape, const float *gradient, vector *totals) {
+    vector total[TILE_TAPS] = {0};
+    for (int v = 0; v < shape->vectors; v++)
+#pragma GCC unroll 8
+        for (int f = 0; f < TILE_TAPS; f++) total[f] += load(gradient + (f * shape->vectors + v) * LANES);
+#pragma GCC unroll 8
+    for (int f = 0; f < TILE_TAPS; f++) totals[f] += total[f];
+}
+
 #endif

@@ -155,11 +155,7 @@ static void backward(const struct network *net, const struct shape *shape, const
         for (int b = 0; b < images; b++) {
             const float *slope = at->slopes + b * slopes;
             correlate(shape, at->planes + (size_t)b * KERNEL * shape->plane, slope, at->filter_totals + f * TAPS);
-            for (int g = 0; g < TILE_TAPS; g++) {
-                vector total = {0};
-                for (int v = 0; v < shape->vectors; v++) total += load(slope + (g * shape->vectors + v) * LANES);
-                at->offset_totals[f + g] += total;
-            }
+            add_up(shape, slope, at->offset_totals + f);
         }
     }
     for (int i = 0; i < FILTERS * TAPS; i++) sums->weights[i] += sum(at->filter_totals[i]);

@@ -53,11 +53,25 @@ INLINE doubles choose_double(longs where, doubles yes, doubles no) {
 
 /* Sum of the lanes, pairwise: the rounding error grows with the logarithm of their number. */
 INLINE float sum(vector value) {
-    float lane[LANES];
-    memcpy(lane, &value, sizeof lane);
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++) lane[i] += lane[i + half];
-    return lane[0];
+#if VECTOR_BYTES == 64
+    typedef float half __attribute__((vector_size(32)));
+    half low, high;
+    memcpy(&low, &value, 32);
+    memcpy(&high, (char *)&value + 32, 32);
+    low += high;
+#else
+    vector low = value;
+#endif
+#if VECTOR_BYTES >= 32
+    typedef float quarter __attribute__((vector_size(16)));
+    quarter left, right;
+    memcpy(&left, &low, 16);
+    memcpy(&right, (char *)&low + 16, 16);
+    left += right;
+#else
+    vector left = low;
+#endif
+    return (left[0] + left[2]) + (left[1] + left[3]);
 }
 
 #endif
