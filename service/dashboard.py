@@ -40,7 +40,8 @@ class DashboardGate:
 
 def is_dashboards(scope: Scope) -> bool:
     """Whether a request is for the dashboard. (`OPTIONS *` has a path without a slash.)"""
-    return scope["path"].lstrip("/").partition("/")[0] in PREFIXES if scope["path"].startswith("/") else False
+    parts = scope["path"].split("/", 2)
+    return len(parts) > 1 and parts[1] in PREFIXES
 
 
 def _with_encoding(scope: Scope) -> Scope:

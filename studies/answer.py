@@ -153,8 +153,14 @@ def _notes(spec: StudySpec, scores: Sequence[Score], runs: int, status: str, com
 
 def _nothing_yet(spec: StudySpec, grid: Sequence[Cell]) -> dict[str, Any]:
     """The fields of a comparison without a single complete column."""
-    unknown = {"mean": None, "std": None, "n": 0, "diverged": 0, "rank": None, "percentile": None}
-    point = {"learning_rate": grid[0].learning_rate, "momentum": grid[0].momentum}
+    point = {
+        "label": grid[0].labels[0],
+        "cell": 0,
+        "learning_rate": grid[0].learning_rate,
+        "momentum": grid[0].momentum,
+        "effective_learning_rate": grid[0].effective_learning_rate,
+    }
+    unknown = dict.fromkeys(("mean", "std", "divergence", "rank", "percentile", "difference")) | {"n": 0, "diverged": 0}
     return {
         "verdict": "undecided",
         "sentence": "Nothing can be said before one column of replicates (every cell, one fold, one run) is complete.",
@@ -164,7 +170,7 @@ def _nothing_yet(spec: StudySpec, grid: Sequence[Cell]) -> dict[str, Any]:
         "n": 0,
         "regret": {"estimate": None, "cross_fitted": None, "low": None, "high": None},
         "replicates_needed": None,
-        "prescribed": {"label": grid[0].labels[0], "cell": 0} | point | unknown,
+        "prescribed": point | unknown,
         "best": None,
         "references": [],
         "confidence_set": {"cells": [], "share": None},

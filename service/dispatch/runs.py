@@ -136,6 +136,7 @@ class Runs:
         except DoesNotFit as error:
             self._charge(run, f"does not fit {run.slot.name}: {error}", fits=False)
         except KilledWorker:
+            self._slots.lose(run.slot)
             self._charge(run, f"worker {run.slot.name} ({run.slot.address}) died while it trained this pack")
         except Exception as error:
             self._charge(run, "".join(traceback.format_exception_only(error)).strip())

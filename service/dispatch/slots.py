@@ -40,8 +40,7 @@ class Slots:
         self._asked = time.monotonic()
         live = self._cluster.workers()
         for address in set(self._known) - set(live):
-            log.info("worker left", worker=self._known.pop(address).name)
-            self._placed = {(at, sha256) for at, sha256 in self._placed if at != address}
+            self.lose(self._known[address])
         for address, name in live.items():
             if address not in self._known and address not in self._greeting:
                 self._greet(address, name)
@@ -68,6 +67,12 @@ class Slots:
     def forget(self, slot: Slot, sha256: str) -> None:
         """A worker said that it does not hold a data set after all."""
         self._placed.discard((slot.address, sha256))
+
+    def lose(self, slot: Slot) -> None:
+        """A worker is gone; nothing more goes to its address."""
+        if self._known.pop(slot.address, None) is not None:
+            log.info("worker left", worker=slot.name)
+        self._placed = {(at, sha256) for at, sha256 in self._placed if at != slot.address}
 
     def _greet(self, address: str, name: str) -> None:
         self._greeting.add(address)

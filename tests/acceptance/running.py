@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -199,6 +200,15 @@ class Service(Part):
         """Wait until it answers that it is ready."""
         eventually(self._is_ready, READY_SECONDS, f"{self.url}/readyz says ready")
         return self
+
+    def find_printed_url(self) -> None:
+        """Talk to the address that it prints, not to the port that it was asked for."""
+
+        def printed() -> str | None:
+            found = re.search(r"(http://127\.0\.0\.1:\d+)/docs", self.printed)
+            return found and found[1]
+
+        self.url = str(eventually(printed, READY_SECONDS, "it prints where it is"))
 
     def get(self, path: str, **query: Any) -> Any:
         """The document at a path."""

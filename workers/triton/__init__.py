@@ -1,0 +1,1 @@
+"""Triton kernels of the packed CUDA engine, and what they share."""
