@@ -8,10 +8,11 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 NATIVE = Path("workers/native")
 COMMON = ["-O3", "-std=gnu11", "-fvisibility=hidden"]
-VARIANTS = {"baseline": []}
+VARIANTS: dict[str, list[str]] = {"baseline": []}
 if platform.machine().lower() in ("x86_64", "amd64"):
     VARIANTS["avx2"] = ["-mavx2", "-mfma"]
     avx512 = ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl"]
@@ -24,15 +25,25 @@ class BuildVariants(build_ext):
     def build_extension(self, ext: Extension) -> None:
         """Put one object per variant beside that of the dispatch."""
         for name, flags in VARIANTS.items():
-            # distutils names an object after its source, and would overwrite one variant with the next.
-            ext.extra_objects += self.compiler.compile(
-                [str(NATIVE / "engine.c")],
-                output_dir=str(Path(self.build_temp) / name),
-                macros=[("SUFFIX", name)],
-                extra_postargs=[*COMMON, *flags],
-                depends=ext.depends,
-            )
+            try:
+                ext.extra_objects += self.compile_variant(ext, name, flags)
+            except CompileError as error:
+                # A compiler older than the instruction set; the others still serve.
+                if name == "baseline":
+                    raise
+                self.warn(f"the packed CPU engine goes without {name}: {error}")
         super().build_extension(ext)
+
+    def compile_variant(self, ext: Extension, name: str, flags: list[str]) -> list[str]:
+        """Compile the engine under an object name of its own: distutils names objects after their source."""
+        objects: list[str] = self.compiler.compile(
+            [str(NATIVE / "engine.c")],
+            output_dir=str(Path(self.build_temp) / name),
+            macros=[("SUFFIX", name)],
+            extra_postargs=[*COMMON, *flags],
+            depends=ext.depends,
+        )
+        return objects
 
 
 library = Extension(

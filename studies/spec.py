@@ -23,7 +23,7 @@ from studies.parts import (
 
 SCHEMA_VERSION = 1
 LOSSES = ("dual-process", "energy", "sse", "cross-entropy")
-ENGINES = ("auto", "packed-cpu", "reference")
+ENGINES = ("auto", "packed-cpu", "packed-cuda", "reference")
 PRECISIONS = ("fp32",)
 BN_STATISTICS = ("population", "moving")
 MAX_TRAININGS = 1_000_000

@@ -1,9 +1,8 @@
-"""Fixtures of all tests: a real PostgreSQL server, a store on either database, an app on top of it."""
+"""Fixtures of all tests: a real PostgreSQL server, and stores on either database."""
 
 import ctypes
 import importlib.util
 import itertools
-import multiprocessing
 import os
 import pwd
 import shutil
@@ -11,27 +10,16 @@ import signal
 import subprocess
 import tempfile
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import pytest
-from optuna.storages import RDBStorage
 
-from service.api.context import Context
-from service.app import create_app
-from service.config import Settings
-from service.record import find_number, open_storage
-from service.reports import Reports
+from service.record import open_storage
 from service.store.engine import Store
-
-with warnings.catch_warnings():  # starlette asks for httpx2, which nothing else here needs
-    warnings.simplefilter("ignore")
-    from starlette.testclient import TestClient
 
 BINARIES = "GOLDENBENCH_TEST_POSTGRESQL"
 """Environment variable: a folder with initdb and postgres, instead of those that are found."""
@@ -218,61 +206,3 @@ def store(request: pytest.FixtureRequest) -> Store:
     """A fresh, migrated store on either database in turn, Optuna's tables beside ours."""
     found: Store = request.getfixturevalue(f"{request.param}_store")
     return found
-
-
-@pytest.fixture(scope="session")
-def computing_process() -> Iterator[ProcessPoolExecutor]:
-    """One process that computes comparisons for all tests: each of its own would import numpy and scipy again."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield pool
-
-
-@dataclass(frozen=True)
-class Service:
-    """An app without a dispatcher, and what lies behind it."""
-
-    client: TestClient
-    store: Store
-    storage: RDBStorage
-    data: Path
-
-
-@pytest.fixture
-def serve(
-    tmp_path: Path, computing_process: ProcessPoolExecutor, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[Store], Service]]:
-    """Puts the app on a store as `service.server` does, with a made-up worker instead of a cluster."""
-    monkeypatch.setattr("service.reports._pool", lambda: computing_process)
-    with ExitStack() as stack:
-
-        def start(store: Store) -> Service:
-            settings = Settings(data=tmp_path, database_url=store.url)
-            storage = open_storage(store)
-            stack.callback(storage.engine.dispose)
-            worker = {"name": "cpu-0", "address": "tls://127.0.0.1:1", "device": "made up", "threads": 2}
-            worker |= {"pid": 1, "pack": None, "study": None}
-            context = Context(
-                settings,
-                store,
-                Reports(store),
-                lambda: [worker],
-                lambda: "leading",
-                lambda name: find_number(storage, name),
-            )
-            app = create_app(context, storage)
-            client = TestClient(app, base_url="http://127.0.0.1:8765", raise_server_exceptions=False)
-            return Service(stack.enter_context(client), store, storage, tmp_path)
-
-        yield start
-
-
-@pytest.fixture
-def service(serve: Callable[[Store], Service], sqlite_store: Store) -> Service:
-    """The app on SQLite."""
-    return serve(sqlite_store)
-
-
-@pytest.fixture
-def client(service: Service) -> TestClient:
-    """Talks to the app on SQLite."""
-    return service.client

@@ -136,9 +136,7 @@ class Member:
         variant: the library's functions.
     """
 
-    def __init__(
-        self, config: TrainingConfig, dataset: PreparedDataset, shared: Replicate, variant: Variant
-    ) -> None:
+    def __init__(self, config: TrainingConfig, dataset: PreparedDataset, shared: Replicate, variant: Variant) -> None:
         height, width = dataset.image_shape
         self._shared, self._variant, self._image_shape = shared, variant, (height, width)
         self._images = np.ascontiguousarray(dataset.images)
@@ -201,9 +199,7 @@ class Member:
         """
         out = np.empty((len(index), self._network.classes), np.float32)
         moments = self._shared.population_moments
-        self._variant.infer(
-            byref(self._network), index.ctypes.data, len(index), moments.ctypes.data, out.ctypes.data
-        )
+        self._variant.infer(byref(self._network), index.ctypes.data, len(index), moments.ctypes.data, out.ctypes.data)
         return torch.from_numpy(out)
 
     def _flat(self, laid_out: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

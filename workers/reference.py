@@ -114,9 +114,7 @@ class Reference:
             torch.set_num_threads(before)
 
 
-def train_one(
-    config: TrainingConfig, data: FoldTensors, classes: int, device: str, hooks: Hooks
-) -> TrainingResult:
+def train_one(config: TrainingConfig, data: FoldTensors, classes: int, device: str, hooks: Hooks) -> TrainingResult:
     """Train one network with stochastic gradient descent with momentum (eq. 27) and score it after each epoch.
 
     The order of the images is drawn once and kept (MATLAB's `Shuffle = once`); the incomplete last batch is dropped.

@@ -41,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
         spec = StudySpec.from_json_text(options.spec.read_text(encoding="utf-8"))
         cells(spec)  # names an axis that leaves its range before any data are prepared
         dataset = load(options.dataset) if options.dataset else _prepared(spec, options.data)
+        if options.device == "cuda" != default_device():
+            raise ValueError("device must be cpu: torch sees no GPU here")
         run(spec, dataset, options.out, options.device or default_device(), options.pack)
     except (OSError, ValueError, RecursionError, DatasetError) as error:  # SpecError is a ValueError
         print(f"error: {error}", file=sys.stderr)
@@ -131,9 +133,7 @@ def _claim(spec: StudySpec, out: Path) -> None:
     _replace(path, spec.canonical())
 
 
-def _manifest(
-    spec: StudySpec, dataset: PreparedDataset, numeric_class: str, device: str, path: Path
-) -> dict[str, Any]:
+def _manifest(spec: StudySpec, dataset: PreparedDataset, numeric_class: str, device: str, path: Path) -> dict[str, Any]:
     """The manifest so far; written before the first training, so that a second run knows what the first used."""
     fixed = {
         "fingerprint": spec.fingerprint,

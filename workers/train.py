@@ -8,9 +8,11 @@ from studies.training import TrainingConfig
 from workers.devices import available_threads, numeric_class
 from workers.engine import SILENT, Engine, Hooks
 from workers.packed_cpu import PackedCpu
+from workers.packed_cuda import PackedCuda
 from workers.reference import Reference
 
-ENGINES: tuple[Engine, ...] = (PackedCpu(), Reference())
+# PackedCuda has never run on a GPU: behind Reference, which supports all that it does, `auto` does not reach it.
+ENGINES: tuple[Engine, ...] = (PackedCpu(), Reference(), PackedCuda())
 """In order of preference: `auto` takes the first that supports a configuration."""
 
 

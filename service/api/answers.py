@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -39,8 +40,7 @@ async def get_events(
     `Last-Event-ID` misses nothing but intermediate states.
     """
     first = await run_in_threadpool(read_study, context, study_id)
-    known = last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit()
-    seen = int(last_event_id or 0) if known else -1
+    seen = int(last_event_id) if last_event_id is not None and re.fullmatch("[0-9]{1,18}", last_event_id) else -1
     return EventSourceResponse(_events(context, first, seen), headers={"Cache-Control": "no-store"})
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from service.api.context import Shared
 from studies import golden
 from studies.catalog import presets
-from studies.datasets.registry import DATASETS
+from studies.datasets.registry import DATASETS, DatasetInfo
 from studies.grid import cells
 from studies.models.registry import MODELS
 
@@ -45,9 +45,9 @@ def get_presets() -> dict[str, Any]:
 @router.get("/datasets")
 def get_datasets() -> dict[str, Any]:
     """List the data sets with licence, checksums and whether they are the paper's data."""
-    hidden = ("maker", "folder")
-    rows = [dataclasses.asdict(info) for info in DATASETS.values()]
-    return {"items": [{k: v for k, v in row.items() if k not in hidden} for row in rows], "next": None}
+    shown = [field.name for field in dataclasses.fields(DatasetInfo) if field.name not in ("maker", "folder")]
+    items = [{name: getattr(info, name) for name in shown} for info in DATASETS.values()]
+    return {"items": [item | {"checksums": dict(item["checksums"])} for item in items], "next": None}
 
 
 @router.get("/models")

@@ -97,6 +97,17 @@ def prepare_data(
     nodes.prepare_data(name, folds, data)
 
 
+@app.command()
+def bench(
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda if there is one")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; default: all")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="About how long to measure")] = 40.0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how fast this machine trains, beside a plain PyTorch loop and a large matrix product."""
+    raise typer.Exit(nodes.bench(device, threads, seconds, as_json))
+
+
 @app.command("import")
 def import_results(
     folder: Annotated[Path, typer.Argument(help="What `python -m workers.run` wrote")],

@@ -120,6 +120,17 @@ def prepare_data(name: str | None, folds: int, data: Path | None) -> None:
     print(f"{file.path}\nsha256 {file.sha256}")
 
 
+def bench(device: str | None, threads: int | None, seconds: float, as_json: bool) -> int:
+    """Run the benchmark of `workers.bench`."""
+    from workers.bench import main
+
+    if device not in (None, "cpu", "cuda"):
+        raise SetupError(f"--device must be cpu or cuda, not {device}")
+    flags = {"--device": device, "--threads": threads, "--seconds": seconds}
+    given = [part for flag, value in flags.items() if value is not None for part in (flag, str(value))]
+    return main([*given, "--json"] if as_json else given)
+
+
 def import_results(folder: Path, **flags: Any) -> None:
     """Take a folder of `workers.run` into the store."""
     from service.imports import import_folder
@@ -138,7 +149,13 @@ def configure_logs() -> None:
     import logging
 
     level = getattr(logging, os.environ.get("GOLDENBENCH_LOG", "warning").upper(), logging.WARNING)
+    plain = structlog.dev.plain_traceback  # the default one shows local variables, the database's password among them
     structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper("iso"),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain),
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

@@ -24,6 +24,8 @@ from workers.devices import available_threads, visible_gpus
 
 CALL_SECONDS = 20
 """How long a worker may take to answer a question before it counts as absent."""
+CONNECT_SECONDS = 10
+"""How long one try to reach a scheduler elsewhere may take; SIGTERM waits for its end."""
 WORKER_TTL_SECONDS = 10
 """Silence after which the scheduler gives a worker up (it applies at least ten heartbeats)."""
 
@@ -104,7 +106,7 @@ class Cluster:
         self._own: SpecCluster | None = None
         security = _security(settings)
         if settings.scheduler:
-            self.client = Client(settings.scheduler, security=security, timeout=30, set_as_default=False)
+            self.client = Client(settings.scheduler, security=security, timeout=CONNECT_SECONDS, set_as_default=False)
         else:
             self._own = _embedded(settings.data / "cache")
             self.client = Client(self._own, set_as_default=False)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
@@ -87,6 +87,12 @@ def docs(request: Request) -> HTMLResponse:
         for method, operation in operations.items()
     ]
     return templates.TemplateResponse(request, "docs.html", {"routes": routes, "info": schema["info"]})
+
+
+@router.get("/favicon.ico")
+def icon() -> Response:
+    """No icon; the Optuna dashboard asks for one at this address."""
+    return Response(status_code=204)
 
 
 def mount_static(app: FastAPI) -> None:

@@ -62,7 +62,7 @@ class Store:
     def _alembic(self) -> Config:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        config.attributes["engine"] = self.engine
+        config.attributes["engine"] = self._writing
         return config
 
     def close(self) -> None:

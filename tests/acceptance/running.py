@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -94,15 +95,19 @@ class Part:
         folder: for `{name}.out` and `{name}.err`.
         name: of the files.
         arguments: of `goldenbench`.
+        behind: a command to start it through, such as `nice`.
+        more: environment variables.
     """
 
-    def __init__(self, folder: Path, name: str, arguments: Sequence[str], **more: str) -> None:
+    def __init__(
+        self, folder: Path, name: str, arguments: Sequence[str], behind: Sequence[str] = (), **more: str
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._name = name
         self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
         with self._out.open("w") as out, self._err.open("w") as err:
             self.process = subprocess.Popen(
-                [str(COMMAND), *arguments],
+                [*behind, str(COMMAND), *arguments],
                 env=environment(**more),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -187,19 +192,30 @@ class Service(Part):
     """A service with the data folder `folder/data`."""
 
     def __init__(
-        self, folder: Path, command: str = "up", arguments: Sequence[str] = (), port: int | None = None, name: str = "service"
+        self,
+        folder: Path,
+        command: str = "up",
+        arguments: Sequence[str] = (),
+        port: int | None = None,
+        name: str = "service",
     ) -> None:
         self.data = folder / "data"
         self._asked = port or free_port()
         own = [command, "--port", str(self._asked), "--data", str(self.data), *arguments]
         super().__init__(folder, name, own)
         self.url = f"http://127.0.0.1:{self._asked}"
+        self._http = httpx.Client(timeout=60, trust_env=False)
         self.storage_url = f"sqlite:///{self.data / 'goldenbench.db'}"
 
     def ready(self) -> Self:
         """Wait until it answers that it is ready."""
         eventually(self._is_ready, READY_SECONDS, f"{self.url}/readyz says ready")
         return self
+
+    def kill(self) -> None:
+        """End the whole group, and the connections to it."""
+        super().kill()
+        self._http.close()
 
     def find_printed_url(self) -> None:
         """Talk to the address that it prints, not to the port that it was asked for."""
@@ -212,13 +228,13 @@ class Service(Part):
 
     def get(self, path: str, **query: Any) -> Any:
         """The document at a path."""
-        answer = httpx.get(self.url + path, params=query, timeout=60)
+        answer = self._http.get(self.url + path, params=query)
         assert answer.status_code == 200, f"GET {path}: {answer.status_code} {answer.text}"
         return answer.json()
 
     def post(self, path: str, document: Any = None) -> Any:
         """Ask for something."""
-        answer = httpx.post(self.url + path, json=document, timeout=60)
+        answer = self._http.post(self.url + path, json=document)
         assert answer.status_code in (200, 201), f"POST {path}: {answer.status_code} {answer.text}"
         return answer.json()
 
@@ -267,21 +283,35 @@ class Service(Part):
         return list(self.get(f"/v1/studies/{study}/packs")["items"])
 
     def busy_worker(self, study: str) -> dict[str, Any]:
-        """A worker that trains a pack of the study right now, after the study's first pack."""
+        """A worker that has just begun with a pack of the study, not its first."""
+        eventually(lambda: self.study(study)["progress"]["done"], 60, f"study {study} has its first results")
+        present = self._trained(study)
 
-        def look() -> dict[str, Any] | None:
-            if self.study(study)["progress"]["done"] == 0:
-                return None
-            return next((worker for worker in self.get("/v1/workers")["items"] if worker["study"] == study), None)
+        def begun() -> dict[str, Any] | None:
+            found = self._trained(study)
+            return found if found and found["pack"] != (present or {}).get("pack") else None
 
-        return eventually(look, 60, f"a worker trains study {study}")
+        found = eventually(begun, 60, f"a worker begins with a pack of study {study}")
+        assert found is not None
+        return found
+
+    def _trained(self, study: str) -> dict[str, Any] | None:
+        return next((worker for worker in self.get("/v1/workers")["items"] if worker["study"] == study), None)
 
     def _is_ready(self) -> bool:
         assert self.process.poll() is None, f"{self._name} ended with code {self.process.returncode}:\n{self.log}"
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=10).status_code == 200
+            return self._http.get(f"{self.url}/readyz").status_code == 200
         except httpx.TransportError:
             return False
+
+
+@dataclass(frozen=True)
+class FirstDemo:
+    """`goldenbench demo` on an empty data folder, without a terminal."""
+
+    part: Part
+    data: Path
 
 
 def trials(storage_url: str, name: str) -> list[FrozenTrial]:

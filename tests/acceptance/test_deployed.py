@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from optuna.trial import TrialState
 from running import STORM, Part, Service, eventually, free_port, trials
@@ -54,4 +53,5 @@ def test_cluster_survives_the_death_of_its_scheduler(tmp_path: Path, calm_table:
                 service.wait(study)
                 assert service.table(study) == calm_table
                 assert all(pack["charged"] == 0 for pack in service.packs(study))
-                assert httpx.get(f"{service.url}/readyz").status_code == 200
+                service.ready()
+                service.stop()  # before its scheduler, which it would look for

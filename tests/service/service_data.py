@@ -1,10 +1,15 @@
 """Specifications, results and stored studies for the tests of the service."""
 
 import secrets
+import time
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from optuna.storages import RDBStorage
 
 from service import submission
 from service.dispatch import accept, quarantine
@@ -16,9 +21,23 @@ from studies.grid import cells
 from studies.results import Curve, Outcome, TrainingResult
 from studies.spec import StudySpec
 
+with warnings.catch_warnings():  # starlette asks for httpx2, which nothing else here needs
+    warnings.simplefilter("ignore")
+    from starlette.testclient import TestClient
+
 NUMERIC_CLASS = "packed-cpu/1/fp32/avx2"
 SHA256 = "5" * 64
 MANY = Capacity(networks=256, networks_per_pack_time=256, threads=1, slots=1)
+
+
+@dataclass(frozen=True)
+class Service:
+    """An app without a dispatcher, and what lies behind it."""
+
+    client: TestClient
+    store: Store
+    storage: RDBStorage
+    data: Path
 
 
 def small(**changes: Any) -> dict[str, Any]:
@@ -45,9 +64,12 @@ def submit(store: Store, **changes: Any) -> str:
 
 
 def leader(store: Store) -> Leadership:
-    """The right to dispatch on a store, newly won."""
+    """The right to dispatch on a store, newly won; PostgreSQL takes a moment to free the lock of one that left."""
     leadership = Leadership(store)
-    assert leadership.acquire()
+    deadline = time.monotonic() + 10
+    while not leadership.acquire():
+        assert time.monotonic() < deadline, "somebody else leads"
+        time.sleep(0.02)
     return leadership
 
 
@@ -127,9 +149,10 @@ def charge(leadership: Leadership, lease: accept.Lease, evidence: str, fits: boo
 
 
 def wish(store: Store, study_id: str, desired: str) -> None:
-    """Write what a user wants of a study."""
+    """Write what a user wants of a study, as the API does."""
     with store.write() as session:
-        session.execute(sa.update(Study).where(Study.id == study_id).values(desired=desired))
+        wanted = {"desired": desired, "revision": Study.revision + 1}
+        session.execute(sa.update(Study).where(Study.id == study_id).values(wanted))
 
 
 def settle(leadership: Leadership, study_id: str) -> str:

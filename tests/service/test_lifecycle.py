@@ -67,9 +67,7 @@ def test_wish_is_written_or_refused_for_every_action_and_status(action: Action, 
 @pytest.mark.parametrize(("stored", "desired"), EVERY)
 @pytest.mark.parametrize("done", [0, 7, 10])
 @pytest.mark.parametrize("columns", [0, 1])
-def test_settle_gives_the_next_status_for_every_case(
-    stored: Status, desired: Desired, done: int, columns: int
-) -> None:
+def test_settle_gives_the_next_status_for_every_case(stored: Status, desired: Desired, done: int, columns: int) -> None:
     found = settle(stored, desired, done, 10, columns)
     if stored in (Status.CANCELLED, Status.FAILED):
         assert found is stored

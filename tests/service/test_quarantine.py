@@ -4,7 +4,6 @@ import pytest
 from service_data import (
     charge,
     complete,
-    leader,
     lease,
     opened,
     result,
@@ -122,12 +121,12 @@ def test_study_fails_only_when_no_column_is_complete(store: Store, leadership: L
 def document(store: Store, study_id: str) -> dict[str, object]:
     study = row(store, study_id)
     with store.read() as session:
-        return comparison_document(Request(study.id, study.spec, study.shown, study.runs, tuple(scores(session, study_id))))
+        return comparison_document(
+            Request(study.id, study.spec, study.shown, study.runs, tuple(scores(session, study_id)))
+        )
 
 
-def test_comparison_drops_the_column_of_a_failed_replicate_with_a_warning(
-    store: Store, leadership: Leadership
-) -> None:
+def test_comparison_drops_the_column_of_a_failed_replicate_with_a_warning(store: Store, leadership: Leadership) -> None:
     study_id, calm = opened(store, leadership, runs=2), opened(store, leadership, runs=2)
     storm(leadership, study_id, {(2, 0, 1)})
     complete(leadership, calm)

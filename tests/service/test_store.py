@@ -1,5 +1,7 @@
 """The store on both databases: schema, times, references, the write lock."""
 
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +11,12 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from service_data import leader, opened, row, rows, submit, take_in
 from service_data import lease as lease_pack
+from service_data import opened, row, rows, submit, take_in
 from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.orm import Session
 
+from service.dispatch.leader import Leadership
 from service.errors import SetupError
 from service.record import open_storage
 from service.store.engine import VERSION_TABLE, Store
@@ -59,12 +63,15 @@ def test_migrate_changes_nothing_when_it_is_done_twice(database: str) -> None:
 
 
 def test_migrate_succeeds_when_several_processes_start_at_once(database: str) -> None:
-    stores = [Store(database) for _ in range(4)]
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(Store.migrate, stores))
-    assert differences(stores[0]) == []
-    for store in stores:
-        store.close()
+    program = "import sys\nfrom service.store.engine import Store\ninput()\nStore(sys.argv[1]).migrate()\n"
+    command = [sys.executable, "-c", program, database]
+    started = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]
+    with ThreadPoolExecutor(3) as threads:
+        errors = [error for _, error in threads.map(lambda process: process.communicate(b"\n", 60), started)]
+    assert [process.returncode for process in started] == [0] * 3, b"".join(errors).decode()
+    store = Store(database)
+    assert differences(store) == []
+    store.close()
 
 
 def test_optuna_keeps_its_version_apart_from_ours(store: Store) -> None:
@@ -95,12 +102,10 @@ def test_moment_without_a_zone_is_refused(sqlite_store: Store) -> None:
         session.execute(sa.update(Study).where(Study.id == study_id).values(started_at=datetime(2026, 3, 1)))
 
 
-def test_numbers_come_back_to_the_bit(store: Store) -> None:
-    leadership = leader(store)
+def test_numbers_come_back_to_the_bit(store: Store, leadership: Leadership) -> None:
     study_id = opened(store, leadership, prescribed={"learning_rate": 0.1 + 0.2, "momentum": 1 / 3})
     cell = rows(store, Cell, study_id)[0]
     assert (cell.learning_rate, cell.momentum) == (0.1 + 0.2, 1 / 3)
-    leadership.release()
 
 
 def test_row_without_its_study_is_refused(store: Store) -> None:
@@ -117,23 +122,24 @@ def test_row_that_breaks_a_rule_is_refused(store: Store) -> None:
             session.execute(sa.update(Study).where(Study.id == study_id).values(**values))
 
 
-def test_everything_of_a_study_goes_when_it_is_deleted(store: Store) -> None:
-    leadership = leader(store)
+def test_everything_of_a_study_goes_when_it_is_deleted(store: Store, leadership: Leadership) -> None:
     study_id, other = opened(store, leadership), opened(store, leadership)
     for one in (study_id, other):
         take_in(leadership, lease_pack(leadership, one))
     with store.write() as session:
         session.execute(sa.delete(Study).where(Study.id == study_id))
     assert [len(rows(store, table, study_id)) for table in (Cell, Pack, Replicate)] == [0, 0, 0]
-    assert [len(rows(store, table, other)) for table in (Cell, Pack, Replicate)] == [5, 2, 5]
-    leadership.release()
+    assert [len(rows(store, table, other)) for table in (Cell, Pack, Replicate)] == [5, 1, 5]
 
 
 def test_write_stores_nothing_when_its_body_raises(store: Store) -> None:
-    with pytest.raises(RuntimeError, match="half-way"), store.write() as session:
+    def fail(session: Session) -> None:
         session.add(IdempotencyKey(key="k", request_sha256="0" * 64, study_id="s"))
         session.flush()
         raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"), store.write() as session:
+        fail(session)
     with store.read() as session:
         assert session.get(IdempotencyKey, "k") is None
 

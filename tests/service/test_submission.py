@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from service_data import leader, settle, small, wish
+from service_data import settle, small, wish
 from service_data import submit as submit_small
 
 from service.dispatch import accept
+from service.dispatch.leader import Leadership
 from service.errors import Invalid
 from service.store.engine import Store
 from service.store.tables import IdempotencyKey, Study
@@ -104,10 +105,9 @@ def test_submit_refuses_all_but_one_when_many_send_different_specs_under_one_key
 
 @pytest.mark.parametrize("carried_out", [False, True])
 def test_submit_makes_a_new_study_when_the_keys_study_was_deleted(
-    store: Store, tmp_path: Path, carried_out: bool
+    store: Store, leadership: Leadership, tmp_path: Path, carried_out: bool
 ) -> None:
     first, _ = submit(store, checked(tmp_path), "key")
-    leadership = leader(store)
     wish(store, first.id, "cancel")
     settle(leadership, first.id)
     wish(store, first.id, "delete")
@@ -119,7 +119,6 @@ def test_submit_makes_a_new_study_when_the_keys_study_was_deleted(
     assert second.id != first.id
     with store.read() as session:
         assert session.get_one(IdempotencyKey, "key").study_id == second.id
-    leadership.release()
 
 
 def test_submission_is_on_disk_before_anybody_else_looks(store: Store) -> None:

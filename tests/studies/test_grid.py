@@ -1,5 +1,6 @@
 """Cells: the prescribed point, the grid around it, the references; equal pairs are one cell."""
 
+import itertools
 import math
 from collections import defaultdict
 from typing import Any
@@ -147,7 +148,7 @@ def test_the_presets_diagonals_are_exact(name: str) -> None:
     grid = [cell for cell in cells(presets()[name].spec) if cell.in_grid]
     effective = sorted(cell.effective_learning_rate for cell in grid)
     side = math.isqrt(len(grid))
-    steps = [b / a for a, b in zip(effective, effective[1:], strict=False) if b / a > 1 + 1e-12]
+    steps = [b / a for a, b in itertools.pairwise(effective) if b / a > 1 + 1e-12]
     assert len(steps) == 2 * side - 2
     assert steps == pytest.approx([presets()[name].spec.grid.momentum.factor] * len(steps), rel=1e-12)  # type: ignore[union-attr]
 

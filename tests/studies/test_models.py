@@ -130,4 +130,7 @@ initialise(model, seeds.stream(0, 0, 0, "weights"))
 print(sum(p.detach().double().abs().sum().item() for p in model.parameters()).hex())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == sum(p.detach().double().abs().sum().item() for p in paper_cnn(8, 8, 3).parameters()).hex()
+    assert (
+        done.stdout.strip()
+        == sum(p.detach().double().abs().sum().item() for p in paper_cnn(8, 8, 3).parameters()).hex()
+    )

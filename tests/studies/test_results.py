@@ -81,7 +81,7 @@ def test_a_stored_result_is_checked_when_it_is_read() -> None:
         TrainingResult.from_json(FINISHED.to_json() | {"accuracy": 7})
     with pytest.raises(ValueError, match="'lost' is not a valid Outcome"):
         TrainingResult.from_json(FINISHED.to_json() | {"outcome": "lost"})
-    with pytest.raises(ValueError, match="base64|padding|[Nn]on-base64"):
+    with pytest.raises(ValueError, match=r"base64|padding"):
         TrainingResult.from_json(FINISHED.to_json() | {"correct": "?"})
 
 

@@ -41,7 +41,11 @@ def test_the_global_random_state_neither_matters_nor_moves() -> None:
 
 def test_the_first_numbers_do_not_move() -> None:
     # Stored results stand on these.
-    assert stream(0, 0, 0, "weights").random(3).tolist() == [0.1208217459323816, 0.08397575863799112, 0.5687779427657234]
+    assert stream(0, 0, 0, "weights").random(3).tolist() == [
+        0.1208217459323816,
+        0.08397575863799112,
+        0.5687779427657234,
+    ]
     assert stream(0, 0, 0, "order").permutation(10).tolist() == [4, 5, 1, 0, 6, 8, 7, 9, 3, 2]
     assert stream(7, 3, 2, "order").permutation(10).tolist() == [9, 0, 2, 7, 1, 6, 5, 4, 8, 3]
 

@@ -72,7 +72,9 @@ def test_the_fingerprint_is_the_hash_of_the_canonical_document() -> None:
 
 def test_a_known_fingerprint_does_not_move() -> None:
     # A stored study is found again by this; whoever changes it loses everyone's answers.
-    assert StudySpec.from_json(EXAMPLE).fingerprint == "0b53f49636e8566cb78c72cedc0a80780da0fbf5e2452043b7463ced970e3f5f"
+    assert (
+        StudySpec.from_json(EXAMPLE).fingerprint == "0b53f49636e8566cb78c72cedc0a80780da0fbf5e2452043b7463ced970e3f5f"
+    )
 
 
 CHANGES: dict[str, Any] = {
@@ -367,7 +369,10 @@ def test_an_integer_too_long_for_json_loads_is_refused() -> None:
     "grid",
     [
         {"learning_rate": {"factor": 1.001, "steps": 999}, "momentum": {"factor": 1.0001, "steps": 999}},
-        {"learning_rate": {"values": [1 / k for k in range(1, 46)]}, "momentum": {"values": [1 / k for k in range(2, 47)]}},
+        {
+            "learning_rate": {"values": [1 / k for k in range(1, 46)]},
+            "momentum": {"values": [1 / k for k in range(2, 47)]},
+        },
         {"learning_rate": {"factor": 1.1, "steps": 5 * 10**8}, "momentum": {"factor": 1.1, "steps": 0}},
         {"learning_rate": {"factor": 1.1, "steps": 5 * 10**8}, "momentum": {"factor": 1.1, "steps": 5 * 10**8}},
     ],
@@ -427,11 +432,14 @@ def accepts(schema: dict[str, Any], value: Any) -> bool:
         "pattern": lambda pattern: not isinstance(value, str) or re.search(pattern, value) is not None,
         "minItems": lambda least: not isinstance(value, list) or len(value) >= least,
         "maxItems": lambda most: not isinstance(value, list) or len(value) <= most,
-        "uniqueItems": lambda unique: not isinstance(value, list) or len(set(map(repr, map(float, value)))) == len(value),
+        "uniqueItems": lambda unique: (
+            not isinstance(value, list) or len(set(map(repr, map(float, value)))) == len(value)
+        ),
         "items": lambda item: not isinstance(value, list) or all(accepts(item, each) for each in value),
         "required": lambda names: not isinstance(value, dict) or all(name in value for name in names),
-        "properties": lambda known: not isinstance(value, dict)
-        or all(accepts(known[name], value[name]) for name in known if name in value),
+        "properties": lambda known: (
+            not isinstance(value, dict) or all(accepts(known[name], value[name]) for name in known if name in value)
+        ),
         "additionalProperties": lambda _: not isinstance(value, dict) or set(value) <= set(schema["properties"]),
         "default": lambda _: True,
         "description": lambda _: True,

@@ -51,7 +51,9 @@ def test_json_brings_every_bit_back() -> None:
 
 
 def test_json_lists_every_field() -> None:
-    assert set(training_config(SPEC, cells(SPEC)[0], 0, 0).to_json()) == {field.name for field in fields(TrainingConfig)}
+    assert set(training_config(SPEC, cells(SPEC)[0], 0, 0).to_json()) == {
+        field.name for field in fields(TrainingConfig)
+    }
 
 
 def test_a_document_with_another_field_is_refused() -> None:

@@ -107,9 +107,7 @@ def start_model(config: TrainingConfig, dataset: PreparedDataset, logit_scale: f
     return model
 
 
-def step_errors(
-    config: TrainingConfig, dataset: PreparedDataset, isa: str, logit_scale: float = 1
-) -> dict[str, float]:
+def step_errors(config: TrainingConfig, dataset: PreparedDataset, isa: str, logit_scale: float = 1) -> dict[str, float]:
     """Error of the update of each parameter."""
     model = start_model(config, dataset, logit_scale)
     trained = member(config, dataset, isa)
@@ -120,9 +118,7 @@ def step_errors(
     return {name: error(found[name], truth[name]) for name in truth}
 
 
-def assert_steps_agree(
-    config: TrainingConfig, dataset: PreparedDataset, isa: str, logit_scale: float = 1
-) -> None:
+def assert_steps_agree(config: TrainingConfig, dataset: PreparedDataset, isa: str, logit_scale: float = 1) -> None:
     errors = step_errors(config, dataset, isa, logit_scale)
     assert max(errors.values()) <= PARITY, errors
 
@@ -162,9 +158,7 @@ def test_one_step_is_as_exact_as_float32_autograd_when_logits_are_huge(mnist_lik
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_one_step_equals_float64_autograd_on_small_images_and_odd_batches(
-    usps_like: PreparedDataset, isa: str
-) -> None:
+def test_one_step_equals_float64_autograd_on_small_images_and_odd_batches(usps_like: PreparedDataset, isa: str) -> None:
     assert_steps_agree(replace(CONFIG, batch_size=103), usps_like, isa)
 
 

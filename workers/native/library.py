@@ -62,17 +62,16 @@ class Variant:
 
 def best_isa() -> str | None:
     """The instruction set to use on this processor; None if the library was not built."""
-    library = _library()
-    if library is None:
-        return None
-    name: bytes = _function(library, "best_variant", ctypes.c_char_p)()
-    return name.decode()
+    return next(iter(usable_isas()), None)
 
 
 def usable_isas() -> tuple[str, ...]:
     """The instruction sets that were built and that this processor has, best first."""
-    best = best_isa()
-    return ISAS[ISAS.index(best) :] if best else ()
+    library = _library()
+    if library is None:
+        return ()
+    best: bytes = _function(library, "best_variant", ctypes.c_char_p)()
+    return tuple(isa for isa in ISAS[ISAS.index(best.decode()) :] if hasattr(library, f"train_epoch_{isa}"))
 
 
 @cache
@@ -102,7 +101,9 @@ def variant(isa: str) -> Variant:
         train_epoch=of_variant("train_epoch", ctypes.c_double, network, address, address, count),
         infer=of_variant("infer", None, network, address, count, address, address),
         losses=of_variant("losses", None, ctypes.c_int32, ctypes.c_int32, count, *[address] * 4),
-        patch_sums=of_variant("patch_sums", ctypes.c_int, address, *[ctypes.c_int32] * 2, address, count, *[address] * 2),
+        patch_sums=of_variant(
+            "patch_sums", ctypes.c_int, address, *[ctypes.c_int32] * 2, address, count, *[address] * 2
+        ),
     )
 
 

@@ -1,6 +1,6 @@
 /* Batch norm without a second pass: its statistics follow from the moments of the pixels under the filter.
  *
- * Source: shared/anchors/performance.md; with mean m and covariance C of the patches and s = sqrt(w'Cw + eps),
+ * With mean m and covariance C of the patches and s = sqrt(w'Cw + eps),
  * convolution and batch norm are one convolution by (gamma/s) w with offset beta - (gamma/s) w'm. */
 #ifndef GOLDENBENCH_NORMALISATION_H
 #define GOLDENBENCH_NORMALISATION_H

@@ -28,7 +28,8 @@ def patch(pixels, centre, image, position, batch: tl.constexpr, width: tl.conste
     """
     tap = tl.arange(0, TAP_LANES)
     columns: tl.constexpr = width - SIDE + 1
-    pixel = (position // columns + tap // SIDE) * width + position % columns + tap % SIDE
+    row = position // columns
+    pixel = (row + tap // SIDE) * width + position - row * columns + tap % SIDE
     mask = (tap < TAPS)[None, :] & (image < batch)[:, None]
     value = tl.load(pixels + pixel[None, :] * batch + image[:, None], mask=mask, other=0)
     return tl.where(mask, value.to(tl.float32) - centre, tl.where(tap == TAPS, 1.0, 0.0)[None, :])
@@ -48,10 +49,10 @@ def filters_of(folded, k):
     return tl.load(folded + (k * TAP_LANES + tap[:, None]) * FILTER_LANES + column[None, :])
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["step", "steps"])
 def forward(
-    pixels, centre, replicate, alive, folded, weights, partial, step,
-    steps: tl.constexpr, batch: tl.constexpr, height: tl.constexpr, width: tl.constexpr, classes: tl.constexpr,
+    pixels, centre, replicate, alive, folded, weights, partial, step, steps,
+    batch: tl.constexpr, height: tl.constexpr, width: tl.constexpr, classes: tl.constexpr,
     lanes: tl.constexpr, images: tl.constexpr, span: tl.constexpr, precision: tl.constexpr,
 ):  # fmt: skip
     """Each split's share of the logits, without the bias; grid (tiles of images, S, K).
@@ -63,7 +64,7 @@ def forward(
         folded: [K, 32, 32] float32, taps by filters.
         weights: [K, P, 20, classes] float32, of the connected layer.
         partial: [K, S, batch, lanes] float32, out.
-        step: which of the batches.
+        step, steps: which of how many batches.
     """
     k, split = tl.program_id(2).to(tl.int64), tl.program_id(1)
     if tl.load(alive + k) == 0:
@@ -76,20 +77,23 @@ def forward(
     middle = tl.load(centre + row)
     filters = filters_of(folded, k)
     inner = column[:, None] * classes + lane[None, :]
-    exists = (column < FILTERS)[:, None] & (lane < classes)[None, :]
     logits = tl.zeros([images, lanes], tl.float32)
-    for position in range(split * span, tl.minimum(split * span + span, positions)):
+    # The last split repeats the last position, with weights of zero, until its time is up.
+    for i in range(span):
+        position = tl.minimum(split * span + i, positions - 1)
+        present = tl.where(split * span + i < positions, FILTERS, 0)
+        here = (column < present)[:, None] & (lane < classes)[None, :]
         features = convolve(patch(of_batch, middle, image, position, batch, width), filters, precision)
-        w = tl.load(weights + (k * positions + position) * FILTERS * classes + inner, mask=exists, other=0.0)
+        w = tl.load(weights + (k * positions + position) * FILTERS * classes + inner, mask=here, other=0.0)
         logits += tl.dot(features, w, input_precision=precision)
     out = ((k * tl.num_programs(1) + split) * batch + image[:, None]) * lanes + lane[None, :]
     tl.store(partial + out, logits, mask=(image < batch)[:, None])
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["step", "steps"])
 def backward(
-    pixels, centre, replicate, alive, folded, weights, velocity, rates, delta, partial, step,
-    steps: tl.constexpr, batch: tl.constexpr, height: tl.constexpr, width: tl.constexpr, classes: tl.constexpr,
+    pixels, centre, replicate, alive, folded, weights, velocity, rates, delta, partial, step, steps,
+    batch: tl.constexpr, height: tl.constexpr, width: tl.constexpr, classes: tl.constexpr,
     lanes: tl.constexpr, images: tl.constexpr, span: tl.constexpr, precision: tl.constexpr,
 ):  # fmt: skip
     """Moves the connected weights and sums the folded filters' gradient over a split's positions; grid (S, K).
@@ -97,7 +101,7 @@ def backward(
     A position's weights are read and written by one program only: the slopes take them from before their update.
 
     Args:
-        pixels, centre, replicate, alive, folded, step: as `forward` has them.
+        pixels, centre, replicate, alive, folded, step, steps: as `forward` has them.
         weights, velocity: [K, P, 20, classes] float32, updated.
         rates: [K, 3] float32, learning rate, momentum and weight decay.
         delta: [K, batch, lanes] float32, gradient of the batch's mean loss by the logits.
@@ -115,12 +119,14 @@ def backward(
     decay = tl.load(rates + k * 3 + 2)
     filters = filters_of(folded, k)
     inner = column[:, None] * classes + lane[None, :]
-    exists = (column < FILTERS)[:, None] & (lane < classes)[None, :]
     # float64 from one position to the next: unfolding cancels, and a sum over 9,216 products in float32 would show.
     of_filters = tl.zeros([TAP_LANES, FILTER_LANES], tl.float64)
-    for position in range(split * span, tl.minimum(split * span + span, positions)):
+    for i in range(span):
+        position = tl.minimum(split * span + i, positions - 1)
+        present = tl.where(split * span + i < positions, FILTERS, 0)
+        here = (column < present)[:, None] & (lane < classes)[None, :]
         place = (k * positions + position) * FILTERS * classes + inner
-        w = tl.load(weights + place, mask=exists, other=0.0)
+        w = tl.load(weights + place, mask=here, other=0.0)
         of_weights = tl.zeros([FILTER_LANES, lanes], tl.float32)
         for first in range(0, batch, images):
             image = first + tl.arange(0, images)
@@ -132,6 +138,6 @@ def backward(
             slope = tl.where(features > 0, slope, 0.0)
             of_weights += tl.dot(tl.trans(features), share, input_precision=precision)
             of_filters += tl.dot(tl.trans(taps), slope, input_precision=precision).to(tl.float64)
-        move(weights, velocity, place, exists, of_weights, rate, momentum, decay)
+        move(weights, velocity, place, here, of_weights, rate, momentum, decay)
     out = ((k * tl.num_programs(0) + split) * TAP_LANES + tap[:, None]) * FILTER_LANES + column[None, :]
     tl.store(partial + out, of_filters)

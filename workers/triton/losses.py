@@ -18,6 +18,7 @@ CROSS_ENTROPY = tl.constexpr(3)
 NUMBERS = {"dual-process": 0, "energy": 1, "sse": 2, "cross-entropy": 3}
 """The kinds by the name that a study gives them."""
 
+# In the interpreter a constant to the left of a tensor makes a constant of the tensor, so these stand to the right.
 QUARTER_PI = tl.constexpr(math.pi / 4)
 ROOT_2 = tl.constexpr(math.sqrt(2))
 EQUILIBRIUM_ENERGY = tl.constexpr(math.log(2) / math.sqrt(2))
@@ -74,7 +75,7 @@ def energy_term(distance, agreement, log_agreement):
     half_log_ratio = log_1p(ratio + ratio * ratio / (1.0 + tl.sqrt(1.0 + ratio * ratio)))
     half_log_product = tl.log(sine_v * cosine_v) * 0.5
     along = sine_x * (v * (half_log_product + 1.0) + 2.0 * v / double_sine)
-    return value, ROOT_2 * (along + tl.cos(x) * v * half_log_ratio)
+    return value, (along + tl.cos(x) * v * half_log_ratio) * ROOT_2
 
 
 @triton.jit
@@ -87,8 +88,8 @@ def loss_and_gradient(logits, target, kind, classes: tl.constexpr, lanes: tl.con
         kind: of `NUMBERS`; the same for all images, so that a program takes one branch.
 
     Returns:
-        Loss [images], NaN if a logit is not finite; gradient, softmax [images, lanes]; whether the first of the greatest
-        logits is the target's [images] int32.
+        Loss [images], NaN if a logit is not finite; gradient and softmax [images, lanes]; 1 where the first of the
+        greatest logits is the target's, [images] int32.
     """
     lane = tl.arange(0, lanes)[None, :]
     real = lane < classes
@@ -109,8 +110,8 @@ def loss_and_gradient(logits, target, kind, classes: tl.constexpr, lanes: tl.con
             log_others = tl.where(is_greatest, log_top_complement, tl.log(complement))
             value, pull = energy_term(distance, agreement, tl.where(is_target, log_y, log_others))
             if kind == DUAL_PROCESS:
-                shrinkage = tl.exp((EQUILIBRIUM_ENERGY - value) * 0.5)
-                value = ROOT_2 / (1.0 + shrinkage)
+                shrinkage = tl.exp((value - EQUILIBRIUM_ENERGY) * -0.5)
+                value = 1.0 / (1.0 + shrinkage) * ROOT_2
                 pull = shrinkage / ((1.0 + shrinkage) * (1.0 + shrinkage)) * pull / ROOT_2
         gradient = through_softmax(y, complement, among_others, top_complement, is_top, is_target, pull)
     broken = tl.sum(tl.where(real & ~(tl.abs(logits) < INFINITY), 1, 0), 1)

@@ -21,10 +21,8 @@ EPSILON = tl.constexpr(1e-5)
 BRIGHTEST = tl.constexpr(255.0)
 
 
-@triton.jit
-def fold(
-    filters, scale, offset, alive, replicate, moments, folded, covariance_w, deviation, step, steps: tl.constexpr
-):
+@triton.jit(do_not_specialize=["step", "steps"])
+def fold(filters, scale, offset, alive, replicate, moments, folded, covariance_w, deviation, step, steps):
     """Folded filters of one network for one batch; grid (K,).
 
     Args:
@@ -36,7 +34,7 @@ def fold(
         folded: [K, 32, 32] float32, out: taps by filters, for pixels in 0..255; row 25 is the offset.
         covariance_w: [K, 25, 32] float64, out: C w.
         deviation: [K, 32] float64, out: s.
-        step: which of the batches.
+        step, steps: which of how many batches.
     """
     k = tl.program_id(0).to(tl.int64)
     if tl.load(alive + k) == 0:
@@ -80,15 +78,15 @@ def move(parameter, velocity, place, mask, gradient, rate, momentum, decay):
     tl.store(parameter + place, w - rate * v, mask=mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["step", "steps"])
 def unfold_and_move(
     filters, scale, offset, filters_velocity, scale_velocity, offset_velocity, rates, alive, replicate, moments,
-    partial, covariance_w, deviation, step, steps: tl.constexpr, splits: tl.constexpr,
+    partial, covariance_w, deviation, step, steps, splits: tl.constexpr,
 ):  # fmt: skip
     """Gradients of w, gamma and beta from those of the folded filters, and their update; grid (K,).
 
     Args:
-        filters, scale, offset, alive, replicate, moments, covariance_w, deviation, step: as `fold` has them.
+        filters, scale, offset, alive, replicate, moments, covariance_w, deviation, step, steps: as `fold` has them.
         filters_velocity, scale_velocity, offset_velocity: momentum, shaped like what they move.
         rates: [K, 3] float32, learning rate, momentum and weight decay.
         partial: [K, S, 32, 32] float64, sums of pixel times slope, taps by filters; row 25 sums the slopes.

@@ -26,10 +26,10 @@ def logits_of(
     return logits.to(tl.float32).to(tl.float64)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["step", "steps"])
 def train_loss(
-    partial, bias, bias_velocity, labels, replicate, kinds, rates, alive, delta, total, step,
-    steps: tl.constexpr, batch: tl.constexpr, splits: tl.constexpr, classes: tl.constexpr, lanes: tl.constexpr,
+    partial, bias, bias_velocity, labels, replicate, kinds, rates, alive, delta, total, step, steps,
+    batch: tl.constexpr, splits: tl.constexpr, classes: tl.constexpr, lanes: tl.constexpr,
     images: tl.constexpr,
 ):  # fmt: skip
     """Loss of a batch and its gradient by the logits, and the update of the bias; grid (K,).
@@ -43,7 +43,7 @@ def train_loss(
         alive: [K] int32, set to 0 if the loss is not finite.
         delta: [K, batch, lanes] float32, out: gradient of the batch's mean loss by the logits.
         total: [K] float64, the batch's mean loss is added.
-        step: which of the batches.
+        step, steps: which of how many batches.
     """
     k = tl.program_id(0).to(tl.int64)
     if tl.load(alive + k) == 0:

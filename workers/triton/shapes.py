@@ -28,6 +28,9 @@ class Tiles:
     loss_images: int = 32
     """Images at once in the float64 arithmetic of the losses."""
     warps: int = 4
+    """Of a program."""
+    backward_warps: int = 8
+    """With 4, the kernel compiled for sm_90 takes all 255 registers of a thread and spills; with 8 it takes 118."""
     dot: str = "ieee"
     """`input_precision` of every product. Triton's own default is tf32, and its interpreter ignores it: `tf32x3`
     waits here for its parity to be measured on a GPU, and no study can ask for it."""

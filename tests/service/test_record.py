@@ -1,0 +1,356 @@
+"""Optuna's record, read back with the Optuna library."""
+
+import itertools
+from collections.abc import Iterator
+from threading import Event
+
+import optuna
+import pytest
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+from service_data import (
+    accuracy_of,
+    charge,
+    complete,
+    lease,
+    opened,
+    result,
+    row,
+    rows,
+    settle,
+    size,
+    submit,
+    take_in,
+    wish,
+)
+
+from service.dispatch import accept
+from service.dispatch.leader import Leadership
+from service.record import Recorder, open_storage
+from service.store.engine import Store
+from service.store.tables import Cell, Study
+from studies.results import Outcome
+
+ON_SQLITE = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+"""For what does not depend on the database: tests on both take their time."""
+
+
+@pytest.fixture
+def storage(store: Store) -> Iterator[RDBStorage]:
+    found = open_storage(store)
+    yield found
+    found.engine.dispose()
+
+
+@pytest.fixture
+def recorder(store: Store, storage: RDBStorage, leadership: Leadership, monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    monkeypatch.setattr("service.record.INTERVAL_SECONDS", 0.0)
+    return Recorder(store, storage, leadership, Event())
+
+
+@pytest.fixture
+def reader(storage: RDBStorage) -> Iterator[RDBStorage]:
+    """A storage of somebody else's, with the Optuna library's own settings."""
+    found = RDBStorage(storage.url, skip_compatibility_check=True, skip_table_creation=True)
+    yield found
+    found.engine.dispose()
+
+
+def load(reader: RDBStorage, study_id: str) -> optuna.Study:
+    return optuna.load_study(study_name=f"small [{study_id}]", storage=reader)
+
+
+def delete(reader: RDBStorage, study_id: str) -> None:
+    optuna.delete_study(study_name=f"small [{study_id}]", storage=reader)
+
+
+def names(reader: RDBStorage) -> list[str]:
+    return optuna.get_all_study_names(reader)
+
+
+@ON_SQLITE
+def test_trials_run_in_cell_order_from_the_start(
+    store: Store, leadership: Leadership, recorder: Recorder, reader: RDBStorage
+) -> None:
+    study_id = opened(store, leadership)
+    assert recorder.catch_up() == 1
+    study = load(reader, study_id)
+    cells = rows(store, Cell, study_id)
+    assert [trial.number for trial in study.trials] == [cell.cell for cell in cells]
+    assert [trial.params for trial in study.trials] == [
+        {"learning_rate": cell.learning_rate, "momentum": cell.momentum} for cell in cells
+    ]
+    assert {trial.state for trial in study.trials} == {TrialState.RUNNING}
+    assert study.trials[0].user_attrs["labels"] == "golden"
+    assert study.trials[3].user_attrs["labels"] == "matlab"
+    assert study.direction is optuna.study.StudyDirection.MAXIMIZE
+    assert row(store, study_id).recorded == "queued"
+
+
+@ON_SQLITE
+def test_nothing_is_recorded_when_the_study_is_not_open(store: Store, recorder: Recorder, reader: RDBStorage) -> None:
+    submit(store)
+    assert recorder.catch_up() == 0
+    assert names(reader) == []
+
+
+def test_distributions_are_one_and_span_every_cell(
+    store: Store, leadership: Leadership, recorder: Recorder, reader: RDBStorage
+) -> None:
+    study_id = opened(store, leadership)
+    recorder.catch_up()
+    cells = rows(store, Cell, study_id)
+    distributions = [trial.distributions for trial in load(reader, study_id).trials]
+    assert all(one == distributions[0] for one in distributions)
+    rate, momentum = distributions[0]["learning_rate"], distributions[0]["momentum"]
+    assert rate.log
+    assert (rate.low, rate.high) == (min(c.learning_rate for c in cells), max(c.learning_rate for c in cells))
+    assert not momentum.log
+    assert (momentum.low, momentum.high) == (0.0, 0.9)  # `plain` has no momentum, `matlab` 0.9
+
+
+@ON_SQLITE
+def test_running_means_are_reported_with_the_number_of_replicates(
+    store: Store, leadership: Leadership, recorder: Recorder, reader: RDBStorage
+) -> None:
+    study_id = opened(store, leadership)
+    recorder.catch_up()
+    take_in(leadership, lease(leadership, study_id))
+    assert recorder.catch_up() == 1
+    trial = load(reader, study_id).trials[2]
+    assert trial.state is TrialState.RUNNING
+    assert trial.intermediate_values == {1: pytest.approx(accuracy_of(2, 0, 0))}
+    assert (trial.user_attrs["n"], trial.user_attrs["std"]) == (1, None)
+    assert recorder.catch_up() == 0
+    assert [cell.recorded_n for cell in rows(store, Cell, study_id)] == [1] * 5
+
+
+@ON_SQLITE
+def test_reports_wait_when_the_last_was_a_moment_ago(
+    store: Store, leadership: Leadership, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_id = opened(store, leadership)
+    recorder.catch_up()
+    monkeypatch.setattr("service.record.INTERVAL_SECONDS", 3_600.0)
+    take_in(leadership, lease(leadership, study_id, size(1)))
+    assert recorder.catch_up() == 0
+    complete(leadership, study_id)
+    assert recorder.catch_up() == 1, "the end does not wait"
+
+
+def test_trials_complete_with_their_means_and_the_best_is_right(
+    store: Store, leadership: Leadership, recorder: Recorder, reader: RDBStorage
+) -> None:
+    study_id = opened(store, leadership)
+    recorder.catch_up()
+    take_in(leadership, lease(leadership, study_id))
+    recorder.catch_up()
+    complete(leadership, study_id)
+    recorder.catch_up()
+    study = load(reader, study_id)
+    assert {trial.state for trial in study.trials} == {TrialState.COMPLETE}
+    for cell, trial in enumerate(study.trials):
+        expected = (accuracy_of(cell, 0, 0) + accuracy_of(cell, 1, 0)) / 2
+        assert trial.value == pytest.approx(expected, rel=1e-12)
+        assert (trial.user_attrs["n"], trial.user_attrs["diverged"]) == (2, 0)
+        assert trial.user_attrs["mean"] == pytest.approx(expected, rel=1e-12)
+        assert trial.user_attrs["std"] == pytest.approx(0.001 / 2**0.5, rel=1e-6)
+        rate, momentum = trial.params["learning_rate"], trial.params["momentum"]
+        assert trial.user_attrs["effective learning rate"] == pytest.approx(rate / (1 - momentum))
+        assert trial.datetime_complete is not None
+    assert study.best_trial.number == 4
+    assert study.best_params == {"learning_rate": 0.01, "momentum": 0.0}
+    assert row(store, study_id).recorded == "completed"
+    assert recorder.catch_up() == 0
+
+
+@ON_SQLITE
+def test_record_is_the_same_when_it_is_written_only_at_the_end(
+    store: Store, leadership: Leadership, recorder: Recorder, reader: RDBStorage
+) -> None:
+    watched, late = opened(store, leadership), opened(store, leadership)
+    recorder.catch_up()
+    take_in(leadership, lease(leadership, watched))
+    recorder.catch_up()
+    complete(leadership, watched)
+    recorder.catch_up()
+    delete(reader, late)
+    complete(leadership, late)
+    recorder.catch_up()
+
+    def seen(study_id: str) -> list[object]:
+        return [(t.number, t.params, t.state, t.value, t.user_attrs) for t in load(reader, study_id).trials]
+
+    assert seen(watched) == seen(late)
+
+
+def test_trials_fail_when_the_study_is_cancelled(
+    store: Store, leadership: Leadership, recorder: Recorder, reader: RDBStorage
+) -> None:
+    study_id = opened(store, leadership)
+    take_in(leadership, lease(leadership, study_id))
+    recorder.catch_up()
+    wish(store, study_id, "cancel")
+    settle(leadership, study_id)
+    assert recorder.catch_up() == 1
+    trials = load(reader, study_id).trials
+    assert [trial.state for trial in trials] == [TrialState.FAIL] * 5
+    assert trials[1].user_attrs["mean"] == pytest.approx(accuracy_of(1, 0, 0))
+    assert recorder.catch_up() == 0
+
+
+@ON_SQLITE
+def test_cell_without_any_score_fails_and_the_others_complete(
+    store: Store, leadership: Leadership, recorder: Recorder, reader: RDBStorage
+) -> None:
+    study_id = opened(store, leadership, runs=2, folds_used=1)
+    first = lease(leadership, study_id, size(1))
+    for _ in range(3):
+        charge(leadership, first, "died")
+        if row(store, study_id).done:
+            break
+        first = lease(leadership, study_id, size(1))
+    culprit = first.members[0].cell
+    complete(leadership, study_id)
+    with store.write() as session:  # as if its other replicate had failed too
+        cell = session.get_one(Cell, (study_id, culprit))
+        cell.n, cell.failed = 0, 2
+        session.execute(
+            Study.metadata.tables["gb_replicates"]
+            .update()
+            .where(Study.metadata.tables["gb_replicates"].c.cell == culprit)
+            .values(outcome="failed", accuracy=None)
+        )
+    recorder.catch_up()
+    states = [trial.state for trial in load(reader, study_id).trials]
+    assert states == [TrialState.FAIL if cell == culprit else TrialState.COMPLETE for cell in range(5)]
+
+
+@ON_SQLITE
+def test_diverged_replicates_count_with_their_score(
+    store: Store, leadership: Leadership, recorder: Recorder, reader: RDBStorage
+) -> None:
+    study_id = opened(store, leadership)
+    while row(store, study_id).status != "completed":
+        found = lease(leadership, study_id)
+        diverged = {"outcome": Outcome.DIVERGED, "accuracy": 0.1, "loss": None, "train_loss": None, "correct": None}
+        take_in(leadership, found, [result(*m.key, **(diverged if m.cell == 2 else {})) for m in found.members])
+    recorder.catch_up()
+    trial = load(reader, study_id).trials[2]
+    assert (trial.value, trial.user_attrs["diverged"]) == (pytest.approx(0.1), 2)
+
+
+def test_record_is_rebuilt_when_somebody_deleted_it_while_it_runs(
+    store: Store, leadership: Leadership, recorder: Recorder, reader: RDBStorage
+) -> None:
+    study_id = opened(store, leadership)
+    recorder.catch_up()
+    delete(reader, study_id)
+    complete(leadership, study_id)
+    recorder.catch_up()
+    assert [trial.state for trial in load(reader, study_id).trials] == [TrialState.COMPLETE] * 5
+
+
+@ON_SQLITE
+def test_record_of_an_ended_study_is_rebuilt_at_the_next_start(
+    store: Store, leadership: Leadership, storage: RDBStorage, recorder: Recorder, reader: RDBStorage
+) -> None:
+    study_id = opened(store, leadership)
+    complete(leadership, study_id)
+    recorder.catch_up()
+    delete(reader, study_id)
+    after = Recorder(store, storage, leadership, Event())
+    assert after.catch_up() == 1
+    assert len(load(reader, study_id).trials) == 5
+
+
+DAMAGES = ["a trial more", "a trial told", "a trial failed", "another value"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@ON_SQLITE
+def test_record_is_rebuilt_when_somebody_damaged_its_trials(
+    store: Store, leadership: Leadership, recorder: Recorder, reader: RDBStorage, damage: str
+) -> None:
+    study_id = opened(store, leadership)
+    recorder.catch_up()
+    study = load(reader, study_id)
+    if damage == "a trial more":
+        study.add_trial(optuna.trial.create_trial(value=0.5))
+    elif damage == "a trial told":
+        study.tell(2, 0.123)
+    elif damage == "a trial failed":
+        study.tell(2, state=TrialState.FAIL)
+    else:
+        take_in(leadership, lease(leadership, study_id))
+        complete(leadership, study_id)
+        study.tell(2, 0.999)
+    complete(leadership, study_id)
+    recorder.catch_up()
+    trials = load(reader, study_id).trials
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 5
+    assert trials[2].value == pytest.approx((accuracy_of(2, 0, 0) + accuracy_of(2, 1, 0)) / 2)
+
+
+@ON_SQLITE
+def test_record_of_an_extended_study_runs_again(
+    store: Store, leadership: Leadership, recorder: Recorder, reader: RDBStorage
+) -> None:
+    study_id = opened(store, leadership)
+    complete(leadership, study_id)
+    recorder.catch_up()
+    with store.write() as session:
+        study = session.query(Study).filter_by(id=study_id).one()
+        study.runs, study.total = 2, 20
+    settle(leadership, study_id)
+    recorder.catch_up()
+    assert {trial.state for trial in load(reader, study_id).trials} == {TrialState.RUNNING}
+    complete(leadership, study_id)
+    recorder.catch_up()
+    trials = load(reader, study_id).trials
+    assert [(trial.state, trial.user_attrs["n"]) for trial in trials] == [(TrialState.COMPLETE, 4)] * 5
+
+
+def test_deleted_study_leaves_optuna_and_the_others_stay(
+    store: Store, leadership: Leadership, storage: RDBStorage, recorder: Recorder, reader: RDBStorage
+) -> None:
+    gone, stays = opened(store, leadership), opened(store, leadership)
+    somebodys = optuna.create_study(study_name="somebody's own", storage=storage)
+    recorder.catch_up()
+    with leadership.transaction() as session:
+        accept.delete_study(session, gone)
+    recorder.catch_up()
+    assert sorted(names(reader)) == sorted([f"small [{stays}]", somebodys.study_name])
+
+
+@ON_SQLITE
+def test_study_that_was_deleted_while_nobody_recorded_leaves_at_the_next_start(
+    store: Store, leadership: Leadership, storage: RDBStorage, recorder: Recorder, reader: RDBStorage
+) -> None:
+    gone = opened(store, leadership)
+    recorder.catch_up()
+    with leadership.transaction() as session:
+        accept.delete_study(session, gone)
+    Recorder(store, storage, leadership, Event()).catch_up()
+    assert names(reader) == []
+
+
+@ON_SQLITE
+def test_writing_half_a_record_is_made_good(
+    store: Store, leadership: Leadership, recorder: Recorder, reader: RDBStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_id = opened(store, leadership)
+    complete(leadership, study_id)
+    create, calls = RDBStorage.create_new_trial, itertools.count()
+
+    def fail_third(self: RDBStorage, *arguments: object, **named: object) -> int:
+        if next(calls) == 2:
+            raise OSError("the database went away")
+        return create(self, *arguments, **named)
+
+    monkeypatch.setattr(RDBStorage, "create_new_trial", fail_third)
+    with pytest.raises(OSError, match="went away"):
+        recorder.catch_up()
+    assert row(store, study_id).recorded is None
+    assert recorder.catch_up() == 1
+    assert [trial.state for trial in load(reader, study_id).trials] == [TrialState.COMPLETE] * 5

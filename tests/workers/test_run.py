@@ -1,0 +1,326 @@
+"""`python -m workers.run`: a whole study on one device, and again after whatever happened to it."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from worker_data import bits, toy
+
+from studies.datasets.load import PreparedDataset
+from studies.grid import cells
+from studies.results import TrainingResult
+from studies.spec import StudySpec
+from workers import run
+from workers.train import numeric_class_of, train_pack
+
+STUDY: dict[str, Any] = {
+    "name": "small",
+    "dataset": "rotated-digits",
+    "loss": "dual-process",
+    "prescribed": {"learning_rate": 0.05, "momentum": 0.5},
+    "grid": {"learning_rate": {"factor": 2, "steps": 1}, "momentum": {"values": [0.5]}},
+    "references": ["plain"],
+    "folds": 3,
+    "folds_used": 2,
+    "runs": 2,
+    "epochs": 2,
+    "batch_size": 32,
+    "engine": "reference",
+}
+TOTAL = 4 * 2 * 2
+
+
+def dataset() -> PreparedDataset:
+    return toy("rotated-digits")
+
+
+class Folder:
+    """A specification, its data and a folder for results."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.out = path, path / "out"
+        np.savez_compressed(path / "data.npz", allow_pickle=False, **dataset().arrays())
+        self.write()
+
+    def write(self, **changes: Any) -> None:
+        (self.path / "spec.json").write_text(json.dumps(STUDY | changes), encoding="utf-8")
+
+    def arguments(self, *more: str) -> list[str]:
+        data = [] if "--dataset" in more else ["--dataset", str(self.path / "data.npz")]
+        return [str(self.path / "spec.json"), str(self.out), *data, "--device", "cpu", *more]
+
+    def run(self, *more: str) -> int:
+        """In this process."""
+        return run.main(self.arguments(*more))
+
+    def start(self, *more: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "workers.run", *self.arguments(*more)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    @property
+    def lines(self) -> Path:
+        return self.out / run.REPLICATES
+
+    def results(self) -> list[TrainingResult]:
+        text = self.lines.read_text(encoding="utf-8")
+        return [TrainingResult.from_json(json.loads(line)) for line in text.splitlines()]
+
+    def manifest(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads((self.out / run.MANIFEST).read_text(encoding="utf-8"))
+        return document
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def calm() -> list[TrainingResult]:
+    """The table of a run that nothing disturbed."""
+    return bits(train_pack(list(run.configs(StudySpec.from_json(STUDY))), dataset(), engine="reference"))
+
+
+def test_a_study_lies_on_disk_when_the_command_ends(folder: Folder, calm: list[TrainingResult]) -> None:
+    with folder.start("--pack", "5") as process:
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, "")
+    assert out.splitlines() == [f"{n} of {TOTAL} trainings" for n in (5, 10, 15, TOTAL)]
+    assert bits(folder.results()) == calm
+    spec = StudySpec.from_json(STUDY)
+    assert StudySpec.from_json_text((folder.out / run.SPEC).read_text(encoding="utf-8")) == spec
+    manifest = folder.manifest()
+    assert manifest["fingerprint"] == spec.fingerprint
+    assert manifest["dataset_sha256"] == dataset().sha256
+    assert manifest["numeric_class"] == calm[0].numeric_class
+    assert manifest["trained"] == TOTAL
+    assert manifest["seconds"] > 0
+    assert sorted(path.name for path in folder.out.iterdir()) == [run.MANIFEST, run.REPLICATES, run.SPEC]
+
+
+def test_every_cell_fold_and_run_is_trained_once() -> None:
+    spec = StudySpec.from_json(STUDY)
+    configs = list(run.configs(spec))
+    keys = [config.key for config in configs]
+    assert sorted(keys) == sorted((cell.index, fold, r) for cell in cells(spec) for fold in (0, 1) for r in (0, 1))
+    shared = [(config.run, config.fold) for config in configs]
+    assert shared == sorted(shared)  # members of one (fold, run) stand together
+
+
+def test_a_run_that_was_killed_goes_on_where_it_stopped(folder: Folder, calm: list[TrainingResult]) -> None:
+    folder.write(epochs=6)
+    with folder.start("--pack", "1") as process:
+        assert process.stdout is not None
+        for _ in range(3):
+            process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    before = folder.lines.read_text(encoding="utf-8").count("\n")
+    assert 3 <= before < TOTAL
+    assert folder.manifest()["dataset_sha256"] == dataset().sha256
+    assert folder.run() == 0
+    spec = StudySpec.from_json(STUDY | {"epochs": 6})
+    assert bits(folder.results()) == bits(train_pack(list(run.configs(spec)), dataset(), engine="reference"))
+    assert folder.manifest()["trained"] == TOTAL
+
+
+@pytest.mark.parametrize("torn", [1, 40, 300])
+def test_a_torn_last_line_is_trained_again(
+    folder: Folder, calm: list[TrainingResult], torn: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert folder.run() == 0
+    content = folder.lines.read_bytes()
+    folder.lines.write_bytes(content[:-torn])
+    capsys.readouterr()
+    assert folder.run() == 0
+    assert capsys.readouterr().out.splitlines() == [f"{TOTAL} of {TOTAL} trainings"]
+    assert bits(folder.results()) == calm
+
+
+@pytest.mark.parametrize("tail", [b"\x00\x00\x00", b'{"cell": "\xff', b'{"cell": 0'])
+def test_rubbish_behind_the_last_line_is_cut_off(folder: Folder, calm: list[TrainingResult], tail: bytes) -> None:
+    assert folder.run() == 0
+    content = folder.lines.read_bytes()
+    folder.lines.write_bytes(content + tail)
+    assert folder.run() == 0
+    assert folder.lines.read_bytes() == content
+
+
+def test_a_finished_study_is_left_as_it_is(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert folder.run() == 0
+    before = {path.name: path.read_bytes() for path in folder.out.iterdir()}
+    capsys.readouterr()
+    folder.write(name="renamed", priority=5)  # the same question
+    assert folder.run() == 0
+    assert {path.name: path.read_bytes() for path in folder.out.iterdir()} == before
+    assert capsys.readouterr().out == ""
+
+
+def refused(folder: Folder, capsys: pytest.CaptureFixture[str], *more: str) -> str:
+    """What a refused run says; it changes nothing."""
+    before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+    assert folder.run(*more) == 2
+    assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == before
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+@pytest.fixture
+def finished(folder: Folder, capsys: pytest.CaptureFixture[str]) -> Folder:
+    assert folder.run() == 0
+    capsys.readouterr()
+    return folder
+
+
+def test_another_studys_folder_is_refused(finished: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    finished.write(epochs=3)
+    assert "is another study; use an empty folder" in refused(finished, capsys)
+
+
+def test_results_without_their_study_are_refused(finished: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    (finished.out / run.SPEC).unlink()
+    assert "results of an unknown study" in refused(finished, capsys)
+
+
+def test_other_data_of_the_same_name_are_refused(finished: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    other = finished.path / "other.npz"
+    np.savez_compressed(other, allow_pickle=False, **toy("rotated-digits", images=252).arrays())
+    said = refused(finished, capsys, "--dataset", str(other))
+    assert f"has dataset_sha256 {dataset().sha256}, not {toy('rotated-digits', images=252).sha256}" in said
+
+
+def test_results_of_another_numeric_class_are_refused(finished: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = finished.manifest() | {"numeric_class": "reference-1 torch-1.0 fp32 NVIDIA H200"}
+    (finished.out / run.MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    finished.lines.write_bytes(b"")
+    assert "has numeric_class reference-1 torch-1.0 fp32 NVIDIA H200, not reference-1 torch-" in refused(
+        finished, capsys
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"dataset": "mnist2"}, "error: dataset: must be one of"),
+        ({"runs": 0, "seed": -1}, "runs: must be a whole number"),
+        ({"grid": {"momentum": {"factor": 9, "steps": 3}}}, "error: grid.momentum: must stay in [0, 1)"),
+        ({"references": ["keras"]}, "error: references[0]: must be one of"),
+        ({"folds": 4}, "the study wants rotated-digits in 4 folds, the file has rotated-digits in 3"),
+        ({"dataset": "mnist"}, "the study wants mnist in 3 folds, the file has rotated-digits in 3"),
+        (
+            {"bn_statistics": "moving", "engine": "packed-cpu"},
+            "engine packed-cpu cannot train paper-cnn in fp32 on cpu",
+        ),
+    ],
+)
+def test_a_study_that_cannot_be_run_is_refused(
+    folder: Folder, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], words: str
+) -> None:
+    folder.write(**changes)
+    assert words in refused(folder, capsys)
+    assert not folder.out.exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[" * 100_000, "[]", '{"dataset": NaN}', "\ud800".encode("utf-8", "surrogatepass"), b"\xff\xfe"]
+)
+def test_what_is_no_specification_is_refused(
+    folder: Folder, capsys: pytest.CaptureFixture[str], text: str | bytes
+) -> None:
+    (folder.path / "spec.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    refused(folder, capsys)
+    assert not folder.out.exists()
+
+
+def test_files_that_are_not_there_or_no_data_set_are_refused(
+    folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder.path / "junk.npz").write_bytes(b"junk")
+    assert "is not a prepared data set" in refused(folder, capsys, "--dataset", str(folder.path / "junk.npz"))
+    assert "No such file" in refused(folder, capsys, "--dataset", str(folder.path / "none.npz"))
+    assert "pack must be at least 1, not 0" in refused(folder, capsys, "--pack", "0")
+    (folder.path / "spec.json").unlink()
+    assert "No such file" in refused(folder, capsys)
+
+
+def test_a_missing_gpu_is_said(
+    folder: Folder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "default_device", lambda: "cpu")
+    assert "torch sees no GPU here" in refused(folder, capsys, "--device", "cuda")
+
+
+def test_a_batch_larger_than_a_fold_is_refused(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.write(batch_size=1000)
+    assert folder.run() == 2
+    assert "batch_size must be at most the 160 training images of a fold" in capsys.readouterr().err
+
+
+def test_the_engine_of_the_study_is_used(folder: Folder) -> None:
+    folder.write(engine="auto", runs=1, folds_used=1)
+    assert folder.run() == 0
+    wanted = numeric_class_of("paper-cnn", "auto", "fp32", "population", "cpu")
+    assert {result.numeric_class for result in folder.results()} == {wanted}
+    assert folder.manifest()["numeric_class"] == wanted
+
+
+REFUSED = ("sklearn", "scipy", "yaml", "pydantic", "distributed", "dask", "sqlalchemy", "optuna", "fastapi", "httpx")
+BARE = f"""
+import runpy, sys
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+    def find_spec(self, name, path=None, target=None):
+        # As if it were not installed: torch asks for some of these without importing them.
+        return None if name.partition(".")[0] in {REFUSED!r} else self.finder.find_spec(name, path, target)
+
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+for name in {REFUSED!r}:
+    try:
+        __import__(name)
+    except ModuleNotFoundError:
+        continue
+    sys.exit("the test is blind")
+runpy.run_module("workers.run", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_numpy_and_torch_are_enough(folder: Folder, calm: list[TrainingResult]) -> None:
+    folder.write(engine="auto")
+    command = [sys.executable, "-W", "error", "-c", BARE, *folder.arguments()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [result.key for result in folder.results()] == [result.key for result in calm]
+
+
+def test_preparing_data_without_its_libraries_says_what_to_do(folder: Folder) -> None:
+    command = [sys.executable, "-c", BARE, str(folder.path / "spec.json"), str(folder.out), "--data", str(folder.path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: No module named 'sklearn")
+    assert "pass --dataset FILE" in done.stderr
+
+
+def test_reading_results_is_lazy_about_a_folder_without_any(tmp_path: Path) -> None:
+    assert list(run.read_results(tmp_path)) == []
+
+
+def test_results_on_disk_keep_every_bit(folder: Folder, calm: list[TrainingResult]) -> None:
+    assert folder.run() == 0
+    again = list(run.read_results(folder.out))
+    assert [replace(result, seconds=0.0) for result in again] == calm
+    assert time.time() > folder.manifest()["started"] > 1.7e9

@@ -1,0 +1,94 @@
+"""`train_pack`: which engine, which numeric class, and results in order."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from worker_data import CONFIG, bits, toy
+
+from workers.devices import available_threads
+from workers.engine import SILENT
+from workers.native import library
+from workers.reference import Reference
+from workers.train import ENGINES, choose_engine, numeric_class_of, train_pack
+
+MOVING = replace(CONFIG, bn_statistics="moving")
+built = pytest.mark.skipif(not library.usable_isas(), reason="the native library was not built")
+
+
+@built
+def test_auto_takes_the_packed_engine_where_it_can() -> None:
+    assert choose_engine(CONFIG, "cpu").name == "packed-cpu"
+    assert choose_engine(MOVING, "cpu").name == "reference"
+    assert choose_engine(CONFIG, "cuda").name == "reference"
+
+
+def test_a_named_engine_is_taken() -> None:
+    assert choose_engine(CONFIG, "cpu", "reference").name == "reference"
+    assert choose_engine(MOVING, "cpu", "reference").name == "reference"
+
+
+@pytest.mark.parametrize(
+    ("config", "engine"), [(MOVING, "packed-cpu"), (CONFIG, "quantum"), (replace(CONFIG, precision="fp16"), "auto")]
+)
+def test_an_engine_that_cannot_is_refused(config: object, engine: str) -> None:
+    with pytest.raises(ValueError, match=f"engine {engine} cannot train paper-cnn in fp(32|16) on cpu"):
+        choose_engine(config, "cpu", engine)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="cannot train"):
+        train_pack([config], toy(), engine=engine)  # type: ignore[list-item]
+
+
+def test_results_stand_in_the_order_of_the_configurations() -> None:
+    configs = [replace(CONFIG, cell=cell, fold=fold, epochs=1) for cell, fold in ((4, 2), (1, 0), (3, 1), (0, 2))]
+    found = train_pack(configs, toy(), engine="reference", threads=2)
+    assert [result.key for result in found] == [config.key for config in configs]
+    assert bits(found) == bits(Reference().train(configs, toy(), "cpu", 1, SILENT))
+
+
+def test_by_default_every_processor_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(
+        Reference, "train", lambda self, configs, dataset, device, threads, hooks: asked.append(threads)
+    )
+    train_pack([CONFIG], toy(), engine="reference")
+    train_pack([CONFIG], toy(), engine="reference", threads=7)
+    assert asked == [available_threads(), 7]
+
+
+def test_an_empty_pack_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one member"):
+        train_pack([], toy())
+
+
+@built
+def test_a_pack_whose_members_want_different_engines_is_refused() -> None:
+    with pytest.raises(ValueError, match="packed-cpu cannot train every member of the pack on cpu"):
+        train_pack([CONFIG, MOVING], toy())
+
+
+@pytest.mark.parametrize("engine", [engine.name for engine in ENGINES])
+def test_the_announced_numeric_class_is_that_of_the_results(engine: str) -> None:
+    announced = numeric_class_of("paper-cnn", engine, "fp32", "population", "cpu")
+    if announced is None:
+        pytest.skip(f"{engine} does not train on this processor")
+    (result,) = train_pack([replace(CONFIG, epochs=1)], toy(), engine=engine)
+    assert result.numeric_class == announced
+    assert result.engine == engine
+
+
+def test_moving_statistics_have_the_class_of_the_engine_that_trains_them() -> None:
+    (result,) = train_pack([replace(MOVING, epochs=1)], toy())
+    assert result.numeric_class == numeric_class_of("paper-cnn", "auto", "fp32", "moving", "cpu")
+
+
+def test_what_no_engine_trains_has_no_numeric_class() -> None:
+    assert numeric_class_of("paper-cnn", "packed-cpu", "fp32", "moving", "cpu") is None
+    assert numeric_class_of("paper-cnn", "auto", "fp64", "population", "cpu") is None
+
+
+def test_training_needs_neither_database_nor_cluster_nor_scikit_learn() -> None:
+    code = "import sys, workers.train; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "torch" in loaded
+    assert not {"sqlalchemy", "distributed", "dask", "sklearn", "optuna", "fastapi", "service"} & set(loaded)
