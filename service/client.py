@@ -112,7 +112,11 @@ class Client:
                 return
 
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
-        """One request, repeated while the service is away: every request here may be repeated safely."""
+        """One request, repeated while the service is away.
+
+        A submission carries its key, so it is stored once; a control request whose answer was lost may meet its own
+        effect, and then says so with a 409.
+        """
         for attempt in range(TRIES):
             try:
                 answer = self._http.request(method, path, **arguments)

@@ -10,9 +10,8 @@ from service.errors import SetupError
 from service.store.engine import Store
 from service.store.tables import Pack, Study, now
 from studies.fields import SpecError
-from studies.grid import cells
 from studies.spec import StudySpec
-from workers.run import MANIFEST, SPEC, read_results
+from workers.run import MANIFEST, SPEC, configs, read_results
 
 
 def import_folder(store: Store, folder: Path) -> tuple[str, int]:
@@ -32,8 +31,13 @@ def import_folder(store: Store, folder: Path) -> tuple[str, int]:
         spec = StudySpec.from_json_text((folder / SPEC).read_text(encoding="utf-8"))
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         results = list(read_results(folder))
-    except (OSError, SpecError, ValueError, KeyError) as error:
+        dataset_sha256, images = str(manifest["dataset_sha256"]), int(manifest["images"])
+        seconds = float(manifest["seconds"])
+    except (OSError, SpecError, ValueError, KeyError, TypeError) as error:
         raise SetupError(f"{folder} is not what workers.run writes: {error}") from error
+    wanted = {config.key for config in configs(spec)}
+    if len({result.key for result in results}) < len(results) or not {result.key for result in results} <= wanted:
+        raise SetupError(f"{folder} has results that are not its study's, or one twice")
     classes = {result.numeric_class for result in results}
     if len(classes) != 1:
         raise SetupError(f"{folder} mixes {len(classes)} numeric classes: {', '.join(sorted(classes)) or 'none'}")
@@ -42,7 +46,6 @@ def import_folder(store: Store, folder: Path) -> tuple[str, int]:
         raise SetupError("a service runs on this store; stop it first")
     try:
         with leadership.transaction() as session:
-            total = len(cells(spec)) * spec.replicates_per_cell
             study = Study(
                 id=secrets.token_hex(6),
                 name=spec.name,
@@ -50,15 +53,15 @@ def import_folder(store: Store, folder: Path) -> tuple[str, int]:
                 spec=spec.canonical(),
                 priority=spec.priority,
                 runs=spec.runs,
-                total=total,
+                total=len(wanted),
                 numeric_class=classes.pop(),
             )
             session.add(study)
             session.flush()
-            accept.open_study(session, study.id, manifest["dataset_sha256"])
+            accept.open_study(session, study.id, dataset_sha256, images)
             pack = Pack(id=secrets.token_hex(6), study_id=study.id, state="done", attempt=1, worker="import")
             pack.members = [list(result.key) for result in results]
-            pack.seconds, pack.log = float(manifest["seconds"]), f"imported from {folder.name}\n"
+            pack.seconds, pack.log = seconds, f"imported from {folder.name}\n"
             pack.started_at = pack.finished_at = now()
             session.add(pack)
             session.flush()

@@ -30,7 +30,9 @@ from studies.golden import effective_learning_rate
 
 INTERVAL_SECONDS = 5.0
 """The least time between two reports of a running study's means."""
-STOP_SECONDS = 20.0
+CHECK_SECONDS = 60.0
+"""How often Optuna's tables are looked through for studies that somebody has deleted."""
+STOP_SECONDS = 5.0
 
 log = structlog.get_logger("goldenbench.record")
 
@@ -54,16 +56,11 @@ class CellRecord:
         return {
             "labels": ", ".join(self.labels),
             "effective learning rate": effective_learning_rate(self.learning_rate, self.momentum),
-            "n": self.n,
             "diverged": self.diverged,
             "mean": self.mean,
             "std": self.std,
+            "n": self.n,  # written last: it says that the others are up to date
         }
-
-
-def optuna_name(name: str, study_id: str) -> str:
-    """The name of a study in Optuna's tables."""
-    return f"{name} [{study_id}]"
 
 
 def open_storage(store: Store) -> RDBStorage:
@@ -83,15 +80,15 @@ class Record:
     def __init__(self, storage: RDBStorage) -> None:
         self._storage = storage
 
-    def write(self, name: str, study_id: str, cells: Sequence[CellRecord], status: Status) -> None:
+    def write(self, title: str, study_id: str, cells: Sequence[CellRecord], status: Status) -> None:
         """Bring a study's trials to the present state, building them anew if they are not what they should be.
 
         Args:
-            name, study_id: of the study.
+            title: the study's name in Optuna's tables.
+            study_id: its id in ours.
             cells: all of them, in order.
             status: as the user sees it.
         """
-        title = optuna_name(name, study_id)
         number = find_number(self._storage, title)
         trials = [] if number is None else self._storage.get_all_trials(number, deepcopy=False)
         if number is not None and not _fits(trials, cells, status):
@@ -142,7 +139,7 @@ class Recorder:
         self._written: dict[str, float] = {}
         self._known: set[str] = set()
         """Our studies in Optuna's tables."""
-        self._checked = False
+        self._checked = -math.inf
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
@@ -161,9 +158,9 @@ class Recorder:
         Returns:
             How many studies were written.
         """
-        if not self._checked:
+        if time.monotonic() - self._checked >= CHECK_SECONDS:
             self._mark_missing()
-            self._checked = True
+            self._checked = time.monotonic()
         with self._store.read() as session:
             due = list(session.scalars(_unrecorded()))
             alive = set(session.scalars(sa.select(Study.id)))
@@ -186,7 +183,7 @@ class Recorder:
             cells = study_cells(session, study_id)
             records = _records(session, study_id, cells)
         self._known.add(study_id)
-        self._record.write(study.name, study_id, records, Status(study.status))
+        self._record.write(study.optuna_name, study_id, records, Status(study.status))
         self._written[study_id] = time.monotonic()
         with self._leadership.transaction() as session:
             session.execute(sa.update(Study).where(Study.id == study_id).values(recorded=study.status))
@@ -218,7 +215,7 @@ class Recorder:
                 continue
             except Exception as error:  # the record must never stop the work it describes; it is tried again
                 log.warning("record delayed", error=f"{type(error).__name__}: {error}"[:300])
-                self._checked = False
+                self._checked = -math.inf
                 self._stop.wait(5.0)
 
 

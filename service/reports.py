@@ -2,10 +2,13 @@
 
 import asyncio
 import multiprocessing
+import os
+import threading
 from collections import OrderedDict
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from typing import Any
 
 from service.lifecycle import Status
@@ -27,6 +30,7 @@ class Request:
     spec: str
     status: Status
     runs: int
+    images: int | None
     scores: tuple[Score, ...]
 
 
@@ -36,6 +40,7 @@ class Reports:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._pool = _pool()
+        self._under_way: dict[tuple[str, int, int, Status], asyncio.Future[dict[str, Any]]] = {}
         self._kept: OrderedDict[tuple[str, int, int, Status], dict[str, Any]] = OrderedDict()
 
     async def comparison(self, study_id: str) -> dict[str, Any]:
@@ -46,11 +51,15 @@ class Reports:
         """
         request = await asyncio.to_thread(self._request, study_id)
         key = (study_id, request.runs, len(request.scores), request.status)
-        if key not in self._kept:
-            self._kept[key] = await self._compute(request)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-        return self._kept[key]
+        if key in self._kept:
+            return self._kept[key]
+        if key not in self._under_way:  # whoever asks the same meanwhile waits for the same computation
+            self._under_way[key] = asyncio.ensure_future(self._compute(request))
+            self._under_way[key].add_done_callback(lambda _done: self._under_way.pop(key, None))
+        self._kept[key] = document = await asyncio.shield(self._under_way[key])
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return document
 
     async def _compute(self, request: Request) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
@@ -67,15 +76,28 @@ class Reports:
     def _request(self, study_id: str) -> Request:
         with self._store.read() as session:
             study = find_study(session, study_id)
-            return Request(study.id, study.spec, study.shown, study.runs, tuple(scores(session, study_id)))
+            stored = tuple(scores(session, study_id))
+            return Request(study.id, study.spec, study.shown, study.runs, study.images, stored)
 
 
 def comparison_document(request: Request) -> dict[str, Any]:
     """Compute the document that `/v1/studies/{id}/comparison` answers with."""
     spec = StudySpec.from_json_text(request.spec)
-    document = answer(spec, cells(spec), request.scores, request.runs, request.status)
+    document = answer(spec, cells(spec), request.scores, request.runs, request.status, request.images)
     return {"study": request.study_id} | document
 
 
 def _pool() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """In the computing process: it holds both ends of the queue it reads, so it would outlive a killed service."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

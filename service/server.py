@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import structlog
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.api.context import Context
 from service.app import create_app
@@ -48,8 +49,11 @@ def _serve(settings: Settings, ready: Callable[[str], None], stopping: threading
     listener = _listen(settings.host, settings.port)
     url = f"http://{_bracketed(settings.host)}:{listener.getsockname()[1]}"
     store = Store(settings.store_url)
-    store.migrate()
-    storage = open_storage(store)
+    try:
+        store.migrate()
+        storage = open_storage(store)
+    except SQLAlchemyError as error:
+        raise SetupError(f"the database cannot be used: {str(error).splitlines()[0]}") from error
     dispatcher = Dispatcher(store, settings, lambda: Cluster(settings))
     recorder = Recorder(store, storage, dispatcher.leadership, dispatcher.leads)
     reports = Reports(store)
@@ -75,6 +79,7 @@ def _serve(settings: Settings, ready: Callable[[str], None], stopping: threading
         server.run(sockets=[listener])
     finally:
         remove_address(settings.data)
+        dispatcher.begin_stop()
         recorder.stop()
         dispatcher.stop()
         reports.close()

@@ -29,7 +29,14 @@ class Score:
     train_loss: float | None
 
 
-def answer(spec: StudySpec, grid: Sequence[Cell], scores: Sequence[Score], runs: int, status: str) -> dict[str, Any]:
+def answer(
+    spec: StudySpec,
+    grid: Sequence[Cell],
+    scores: Sequence[Score],
+    runs: int,
+    status: str,
+    images: int | None = None,
+) -> dict[str, Any]:
     """Compare the prescribed point of a study with everything it was tried against.
 
     Only complete columns of replicates (every cell, one fold, one run) count.
@@ -39,6 +46,7 @@ def answer(spec: StudySpec, grid: Sequence[Cell], scores: Sequence[Score], runs:
         grid: its cells.
         scores: stored replicates.
         runs: runs per fold, extensions included.
+        images: of the data set, if they are known; by default what the registry says.
         status: what a user sees; anything but `completed` leaves the verdict `undecided`.
 
     Returns:
@@ -50,7 +58,7 @@ def answer(spec: StudySpec, grid: Sequence[Cell], scores: Sequence[Score], runs:
     if not columns:
         return _nothing_yet(spec, grid) | {"warnings": notes, "data_note": info.note}
     table = _Table(grid, scores, columns)
-    document = _compared(spec, grid, table, table.values("accuracy"), secondary=False)
+    document = _compared(spec, grid, table, table.values("accuracy"), images or registry.get(spec.dataset).images)
     document["prescribed"]["label"] = grid[0].labels[0]
     document["best"]["label"] = ", ".join(grid[document["best"]["cell"]].labels) or None
     document["secondary"] = {name: _secondary(spec, grid, table, name) for name in SECONDARY}
@@ -96,9 +104,8 @@ class _Table:
 
 
 def _compared(
-    spec: StudySpec, grid: Sequence[Cell], table: _Table, values: np.ndarray, secondary: bool
+    spec: StudySpec, grid: Sequence[Cell], table: _Table, values: np.ndarray, images: int | None
 ) -> dict[str, Any]:
-    images = registry.get(spec.dataset).images
     n_test = None if images is None else images // spec.folds
     return compare(
         np.nan_to_num(values),
@@ -110,8 +117,8 @@ def _compared(
         diverged=table.diverged,
         observed=~np.isnan(values),
         references=_references(grid),
-        n_test=None if secondary else n_test,
-        n_train=None if n_test is None or images is None or secondary else images - n_test,
+        n_test=n_test,
+        n_train=None if n_test is None or images is None else images - n_test,
         grid=[cell.in_grid for cell in grid],
         seed=spec.seed,
     ).to_json()
@@ -127,7 +134,7 @@ def _secondary(spec: StudySpec, grid: Sequence[Cell], table: _Table, name: str) 
     values = table.values(name)
     if np.isnan(values).all(axis=1).any():
         return None  # a cell that always diverged has no such score, and so no place in the comparison
-    document = _compared(spec, grid, table, -values, secondary=True)
+    document = _compared(spec, grid, table, -values, None)
     found = {}
     for who in ("prescribed", "best"):
         summary = document[who]

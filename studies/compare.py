@@ -121,9 +121,7 @@ def _compare(table: ScoreTable, margin: float, confidence: float, rng: np.random
     edge = any(caution.code == "edge" for caution in warnings)
     return Comparison(
         verdict=verdict,
-        sentence=sentence(
-            verdict, interval, prescribed, table, margin=margin, confidence=confidence, needed=needed
-        ),
+        sentence=sentence(verdict, interval, prescribed, table, margin=margin, confidence=confidence, needed=needed),
         not_said=not_said(verdict, prescribed, members, table, edge),
         margin=margin,
         confidence=confidence,

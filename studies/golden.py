@@ -33,13 +33,9 @@ class Step:
 
     def __post_init__(self) -> None:
         if not (self.symbol and self.statement):
-            raise ValueError(
-                f"a step needs a symbol and a statement, got {self.symbol!r} and {self.statement!r}"
-            )
+            raise ValueError(f"a step needs a symbol and a statement, got {self.symbol!r} and {self.statement!r}")
         if not math.isfinite(self.value):
-            raise ValueError(
-                f"the value of a step must be finite, got {self.value} in equation {self.equation}"
-            )
+            raise ValueError(f"the value of a step must be finite, got {self.value} in equation {self.equation}")
 
 
 def effective_learning_rate(learning_rate: float, momentum: float) -> float:
@@ -99,9 +95,7 @@ DERIVATION: tuple[Step, ...] = (
     Step(12, "p2", "p2 = (-sqrt(5) - 1)/2", GOLDEN_RATIO_NEGATIVE),
     Step(13, "1 - p1", "1 - p = p^2 at p = p1: the complement is the square", GOLDEN_RATIO**2),
     Step(13, "1 - p2", "1 - p = p^2 at p = p2", GOLDEN_RATIO_NEGATIVE**2),
-    Step(
-        14, "D", "p^2 - p - 1 = 0 (p replaced by -p), whose discriminant is D", float(_DISCRIMINANT_MIRRORED)
-    ),
+    Step(14, "D", "p^2 - p - 1 = 0 (p replaced by -p), whose discriminant is D", float(_DISCRIMINANT_MIRRORED)),
     Step(15, "-p1", "-p1 solves eq. 14", -GOLDEN_RATIO),
     Step(15, "-p2", "-p2 solves eq. 14", -GOLDEN_RATIO_NEGATIVE),
     Step(16, "1 + p1", "1 - p = -1/p at p = -p1", 1 / GOLDEN_RATIO),

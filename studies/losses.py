@@ -391,8 +391,7 @@ def _check(logits: Tensor, targets: Tensor) -> None:
         raise ValueError(f"targets must be integers, got {targets.dtype}")
     if targets.shape != logits.shape[-2:-1]:
         raise ValueError(
-            "targets must have shape [N] for logits [..., N, C],"
-            f" got {list(targets.shape)} for {list(logits.shape)}"
+            f"targets must have shape [N] for logits [..., N, C], got {list(targets.shape)} for {list(logits.shape)}"
         )
     # Only in host memory: reading the range from a GPU would stall it at every step and cannot be captured in
     # a CUDA graph. There the scatter that marks the target trips the device's own assertion.

@@ -111,6 +111,9 @@ class StudySpec(Part):
         elif cells * self.folds_used * self.runs > MAX_TRAININGS:
             rule = f"must make at most {MAX_TRAININGS:,} trainings, not {cells * self.folds_used * self.runs:,}"
             problems.append(Problem("runs", f"{rule} (cells x folds_used x runs)"))
+        if self.engine.startswith("packed") and self.bn_statistics != "population":
+            rule = f"must be auto or reference with bn_statistics {self.bn_statistics}, not {self.engine}"
+            problems.append(Problem("engine", rule))
         if self.racing:
             problems.append(Problem("racing", "must be false: racing is not part of this version"))
         return problems

@@ -293,6 +293,11 @@ def _train_one(
             break
         # The metrics of logits are those of the network that passes them on.
         metrics = evaluate(nn.Identity(), member.logits(shared.test_index), shared.test_labels, config.loss)
+        if not metrics.finite:  # weights that are finite still, but give logits that are not
+            metrics = train_loss = None
+            rows += [(None, None, None)] * (config.epochs - epoch)
+            hooks.epoch_done(config.epochs - epoch)
+            break
         rows.append((metrics.accuracy, metrics.loss, train_loss))
         hooks.epoch_done(1)
     accuracy, loss, train = zip(*rows, strict=True)

@@ -138,6 +138,7 @@ def _manifest(spec: StudySpec, dataset: PreparedDataset, numeric_class: str, dev
     fixed = {
         "fingerprint": spec.fingerprint,
         "dataset_sha256": dataset.sha256,
+        "images": len(dataset.images),
         "numeric_class": numeric_class,
     }
     if path.exists():

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from studies.datasets.errors import DatasetCorrupt
 if TYPE_CHECKING:
     from studies.datasets.load import PreparedDataset
 
+VERSION = version("goldenbench")
 PROGRESS_TOPIC = "goldenbench-progress"
 PROGRESS_SECONDS = 0.5
 """Least time between two progress events of one pack."""
@@ -43,6 +45,8 @@ class Announcement:
     networks: int
     """How many networks may be in one pack."""
     pid: int
+    version: str
+    """Of goldenbench; a service takes only its own."""
 
 
 def announce(wanted: Sequence[tuple[str, str, str, str]]) -> Announcement:
@@ -56,7 +60,7 @@ def announce(wanted: Sequence[tuple[str, str, str, str]]) -> Announcement:
 
     device = worker_device()
     classes = {"/".join(w): found for w in wanted if (found := numeric_class_of(*w, device)) is not None}
-    return Announcement(device, device_name(device), available_threads(), classes, 256, os.getpid())
+    return Announcement(device, device_name(device), available_threads(), classes, 256, os.getpid(), VERSION)
 
 
 def run_pack(pack: str, attempt: int, dataset: str, engine: str, configs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -40,7 +40,6 @@ def study_document(study: Study, pace: Pace | None, dashboard: int | None = None
     """
     status = study.shown
     spec = json.loads(study.spec)
-    recorded = f"{study.name} [{study.id}]"
     return {
         "id": study.id,
         "name": study.name,
@@ -48,7 +47,7 @@ def study_document(study: Study, pace: Pace | None, dashboard: int | None = None
         "reason": study.reason,
         "progress": {"done": study.done, "total": study.total, "fraction": _fraction(study, spec["epochs"], pace)},
         "eta_seconds": _eta(study, status, spec["epochs"], pace),
-        "optuna_study": recorded,
+        "optuna_study": study.optuna_name,
         "fingerprint": study.fingerprint,
         "runs": study.runs,
         "priority": study.priority,

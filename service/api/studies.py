@@ -128,15 +128,14 @@ def read_study(context: Context, study_id: str) -> dict[str, Any]:
     """A study's document as of now."""
     with context.store.read() as session:
         study = find_study(session, study_id)
-        number = context.optuna_number(f"{study.name} [{study.id}]") if study.recorded else None
+        number = context.optuna_number(study.optuna_name) if study.recorded else None
         return study_document(study, pace(session, study_id), number)
 
 
 def _act(context: Context, study_id: str, action: Action, more_runs: int = 0) -> dict[str, Any]:
     """Write what a user wishes; the dispatcher carries it out."""
     with context.store.write() as session:
-        study = find_study(session, study_id)
-        session.refresh(study, with_for_update=True)
+        study = find_study(session, study_id, lock=True)
         desired = wish(action, study.shown)
         if action is Action.EXTEND:
             total = study.total // study.runs * (study.runs + more_runs)

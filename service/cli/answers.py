@@ -19,14 +19,16 @@ class NoSuchStudySpec(GoldenbenchError):
     """There is no such preset or file."""
 
 
-def submit(what: str, wait: bool, url: str | None) -> None:
-    """Queue a preset or a file."""
+def submit(what: str, wait: bool, url: str | None) -> int:
+    """Queue a preset or a file; exit code as `watch` if it waits."""
     with Client(url) as client:
         study = client.submit(read_spec(what))
         print(study["id"])
-        if wait:
-            follow(client, study["id"])
-            show_comparison(client, study["id"], Console())
+        if not wait:
+            return 0
+        ended = follow(client, study["id"])
+        show_comparison(client, study["id"], Console())
+    return _exit_code(ended)
 
 
 def watch(study_id: str, url: str | None) -> int:
@@ -34,6 +36,10 @@ def watch(study_id: str, url: str | None) -> int:
     with Client(url) as client:
         ended = follow(client, study_id)
     print(ended["status"])
+    return _exit_code(ended)
+
+
+def _exit_code(ended: dict[str, Any]) -> int:
     return 0 if ended["status"] == "completed" else 3
 
 

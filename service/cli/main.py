@@ -64,7 +64,7 @@ def submit(
     url: Url = None,
 ) -> None:
     """Queue a study."""
-    answers.submit(what, wait, url)
+    raise typer.Exit(answers.submit(what, wait, url))
 
 
 @app.command()

@@ -7,13 +7,14 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from service.config import Settings
+from service.config import Settings, is_loopback
 from service.errors import SetupError
 
 RESTART_SECONDS = 2.0
@@ -51,17 +52,24 @@ def serve_cluster(**flags: Any) -> None:
 
 
 def scheduler(host: str, port: int) -> None:
-    """Run a Dask scheduler with the settings that the dispatcher relies on."""
+    """Run a Dask scheduler with the settings that the dispatcher relies on.
+
+    Raises:
+        SetupError: an address beyond loopback without TLS: whoever reaches a Dask scheduler runs code there.
+    """
     import asyncio
 
     from distributed import Scheduler
 
-    from service.dispatch.cluster import configure_dask
+    from service.dispatch.cluster import configure_dask, security_of
 
     configure_dask()
+    chosen = settings()
+    security = security_of(chosen, "scheduler")
+    _refuse_open(host, chosen)
 
     async def run() -> None:
-        async with Scheduler(host=host, port=port, dashboard_address="127.0.0.1:0") as running:
+        async with Scheduler(host=host, port=port, security=security, dashboard_address="127.0.0.1:0") as running:
             print(f"scheduler at {running.address}", flush=True)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -81,7 +89,10 @@ def workers(scheduler: str, data: Path | None) -> int:
     from workers.devices import visible_gpus
     from workers.tasks import CACHE_VARIABLE, DEVICE_VARIABLE
 
-    cache = settings(data=data).data / "cache"
+    chosen = settings(data=data)
+    address = urlsplit(scheduler).hostname or ""
+    _refuse_open(address, chosen)
+    cache = chosen.data / "cache"
     devices = [{DEVICE_VARIABLE: "cuda", "CUDA_VISIBLE_DEVICES": gpu} for gpu in visible_gpus()]
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -91,7 +102,9 @@ def workers(scheduler: str, data: Path | None) -> int:
         environment = worker_environment() | device | {CACHE_VARIABLE: str(cache)}
         name = f"{os.uname().nodename}-{device[DEVICE_VARIABLE]}-{index}"
         threads.append(
-            threading.Thread(target=_supervise, args=(_worker_command(scheduler, name, cache), environment, stop))
+            threading.Thread(
+                target=_supervise, args=(_worker_command(scheduler, name, cache, chosen), environment, stop)
+            )
         )
         threads[-1].start()
     for thread in threads:
@@ -172,7 +185,13 @@ def _serve(chosen: Settings) -> None:
     serve(chosen, ready)
 
 
-def _worker_command(scheduler: str, name: str, cache: Path) -> list[str]:
+def _refuse_open(host: str, chosen: Settings) -> None:
+    """Beyond loopback, Dask speaks TLS or not at all."""
+    if chosen.tls_ca is None and not is_loopback(host):
+        raise SetupError(f"{host} is not a loopback address: set GOLDENBENCH_TLS_CA, _TLS_CERT and _TLS_KEY")
+
+
+def _worker_command(scheduler: str, name: str, cache: Path, chosen: Settings) -> list[str]:
     options = {
         "--name": name,
         "--nthreads": "1",
@@ -182,6 +201,11 @@ def _worker_command(scheduler: str, name: str, cache: Path) -> list[str]:
         "--preload": "workers.preload",
         "--local-directory": str(cache / "scratch"),
     }
+    if chosen.tls_ca is None:
+        options["--host"] = "127.0.0.1"  # by default Dask listens on every interface
+    else:
+        files = {"--tls-ca-file": chosen.tls_ca, "--tls-cert": chosen.tls_cert, "--tls-key": chosen.tls_key}
+        options |= {flag: str(file) for flag, file in files.items() if file is not None}
     flat = [part for option in options.items() for part in option]
     return [sys.executable, "-m", "dask", "worker", scheduler, "--no-dashboard", *flat]
 

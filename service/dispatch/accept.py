@@ -42,11 +42,11 @@ def plan(spec: str) -> tuple[StudySpec, tuple[GridCell, ...]]:
     return parsed, cells(parsed)
 
 
-def open_study(session: Session, study_id: str, dataset_sha256: str) -> None:
-    """Give a queued study its data set and its cells, once."""
+def open_study(session: Session, study_id: str, dataset_sha256: str, images: int) -> None:
+    """Give a queued study its data set, of so many images, and its cells, once."""
     study = _study(session, study_id)
     if study.dataset_sha256 is None:
-        study.dataset_sha256 = dataset_sha256
+        study.dataset_sha256, study.images = dataset_sha256, images
         session.add_all(
             Cell(
                 study_id=study.id,
@@ -66,7 +66,7 @@ def fail_study(session: Session, study_id: str, reason: str) -> None:
     study = _study(session, study_id)
     if Status(study.status) not in lifecycle.TERMINAL:
         _enter(study, Status.FAILED)
-        study.reason = reason
+        study.reason = storable(reason)
         _discard_live_packs(session, study)
 
 
@@ -115,6 +115,8 @@ def lease(session: Session, study_id: str, capacity: Capacity, worker: str, nume
     pack = next((pack for pack in live if pack.state == "waiting"), None)
     spec, grid = plan(study.spec)
     if pack is None:
+        if study.done + sum(len(other.members) for other in live) >= study.total:
+            return None
         members = next_pack(_pending(session, study, spec, live), capacity)
         if not members:
             return None
@@ -136,14 +138,11 @@ def accept(session: Session, pack_id: str, attempt: int, results: Sequence[Train
     Args:
         session: the transaction that moves the pack from running(attempt) to done.
         pack_id, attempt: who reports.
-        results: one per member.
+        results: one per member, as `check_members` has seen.
         seconds: wall time of the pack.
 
     Returns:
         False if the pack has been given to another attempt, discarded or deleted: then nothing is stored.
-
-    Raises:
-        ValueError: the results are not those of the pack's members.
     """
     pack = running_pack(session, pack_id, attempt)
     if pack is None:
@@ -151,12 +150,20 @@ def accept(session: Session, pack_id: str, attempt: int, results: Sequence[Train
     settle(session, _study(session, pack.study_id))  # a wish that came before the result discards the pack
     if pack.state != "running":
         return False
-    if sorted(result.key for result in results) != sorted((c, f, r) for c, f, r in pack.members):
-        raise ValueError(f"pack {pack_id} has other members than its results")
     store_results(session, pack, results)
     pack.seconds = seconds
     _end_pack(pack, "done", "")
     return True
+
+
+def check_members(lease: Lease, results: Sequence[TrainingResult]) -> None:
+    """Refuse results that are not those of a lease's members.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if sorted(result.key for result in results) != sorted(member.key for member in lease.members):
+        raise ValueError(f"pack {lease.pack} has other members than its results")
 
 
 def store_results(session: Session, pack: Pack, results: Sequence[TrainingResult]) -> None:
@@ -211,7 +218,12 @@ def running_pack(session: Session, pack_id: str, attempt: int) -> Pack | None:
 def log(pack: Pack, line: str) -> None:
     """Add a line to a pack's log."""
     stamp = now().isoformat(timespec="seconds")
-    pack.log = f"{pack.log}{stamp} attempt {pack.attempt}: {line}\n"[-LOG_LIMIT:]
+    pack.log = f"{pack.log}{stamp} attempt {pack.attempt}: {storable(line)}\n"[-LOG_LIMIT:]
+
+
+def storable(text: str) -> str:
+    """Text from elsewhere without what a database refuses: NUL, and surrogates of undecodable file names."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 def _end_pack(pack: Pack, state: str, why: str) -> None:

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from service.errors import LeadershipLost
+
 THREADS = 8
+
+log = structlog.get_logger("goldenbench.chores")
 
 
 class Chores:
@@ -21,9 +28,7 @@ class Chores:
         """Have the loop call `message`; safe from any thread."""
         self._inbox.put(message)
 
-    def start(
-        self, work: Callable[[], Any], then: Callable[[Any], None], failed: Callable[[Exception], None]
-    ) -> None:
+    def start(self, work: Callable[[], Any], then: Callable[[Any], None], failed: Callable[[Exception], None]) -> None:
         """Do `work` in another thread; the loop then calls `then` with its value or `failed` with its error."""
 
         def job() -> None:
@@ -38,11 +43,21 @@ class Chores:
         self._pool.submit(job)
 
     def handle(self) -> None:
-        """Call what has come in. A message that raises (the database is away, say) stays first in line."""
+        """Call what has come in.
+
+        A message that finds the database away, or the leadership lost, stays first in line. One that fails otherwise
+        would fail for ever and hold up every study, so it is logged and dropped; what it was about is tried again by
+        the loop, which looks at the store and the cluster alone.
+        """
         while not self._inbox.empty():
             self._unhandled.append(self._inbox.get())
         while self._unhandled:
-            self._unhandled[0]()
+            try:
+                self._unhandled[0]()
+            except (DBAPIError, LeadershipLost):
+                raise
+            except Exception as error:
+                log.error("message dropped", exc_info=error)
             self._unhandled.popleft()
 
     def close(self) -> None:

@@ -104,7 +104,7 @@ class Cluster:
         configure_dask()
         self._settings = settings
         self._own: SpecCluster | None = None
-        security = _security(settings)
+        security = security_of(settings, "client")
         if settings.scheduler:
             self.client = Client(settings.scheduler, security=security, timeout=CONNECT_SECONDS, set_as_default=False)
         else:
@@ -119,9 +119,7 @@ class Cluster:
     def workers(self) -> dict[str, str]:
         """Address and name of every worker that offers a slot."""
         found = self.client.scheduler_info(n_workers=-1)["workers"]
-        return {
-            address: str(info["name"]) for address, info in found.items() if info.get("resources", {}).get("slot")
-        }
+        return {address: str(info["name"]) for address, info in found.items() if info.get("resources", {}).get("slot")}
 
     def greet(self, address: str, name: str) -> Slot:
         """Ask a worker what it is.
@@ -204,12 +202,18 @@ def _embedded(cache: Path) -> SpecCluster:
     )
 
 
-def _security(settings: Settings) -> Security | None:
+def security_of(settings: Settings, role: str) -> Security | None:
+    """TLS of a scheduler elsewhere, as settings give it; None without.
+
+    Args:
+        settings: name the files.
+        role: `client` or `scheduler`.
+    """
     if settings.tls_ca is None:
         return None
     files = {
         "tls_ca_file": str(settings.tls_ca),
-        "tls_client_cert": os.fspath(settings.tls_cert or ""),
-        "tls_client_key": os.fspath(settings.tls_key or ""),
+        f"tls_{role}_cert": os.fspath(settings.tls_cert or ""),
+        f"tls_{role}_key": os.fspath(settings.tls_key or ""),
     }
     return Security(require_encryption=True, **files)

@@ -1,7 +1,6 @@
 """Leadership: one dispatcher per database, held by a lock that dies with its process and fenced by an epoch."""
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,7 +75,6 @@ class Leadership:
         except BlockingIOError:
             file.close()
             return False
-        os.set_inheritable(file.fileno(), False)
         self._file = file
         return True
 

@@ -31,7 +31,7 @@ from service.store.tables import Pack, Study
 TICK_SECONDS = 0.1
 BACKOFF_SECONDS = 30.0
 """The longest pause between two tries to reach a database or scheduler that is away."""
-STOP_SECONDS = 25.0
+STOP_SECONDS = 18.0
 
 log = structlog.get_logger("goldenbench.dispatch")
 
@@ -67,9 +67,13 @@ class Dispatcher:
         """Begin in a thread of its own."""
         self._thread.start()
 
+    def begin_stop(self) -> None:
+        """Lease no more packs."""
+        self._stop.set()
+
     def stop(self) -> None:
         """End: running packs wait again, uncharged; the lock and the cluster are let go."""
-        self._stop.set()
+        self.begin_stop()
         self._thread.join(timeout=STOP_SECONDS)
         self._chores.close()
 
@@ -154,7 +158,7 @@ class Dispatcher:
             due = [study.id for study in unsettled_studies(session) if _is_due(study)]
         for study_id in due:
             with self.leadership.transaction() as session:
-                study = session.scalars(sa.select(Study).where(Study.id == study_id)).one()
+                study = session.scalars(sa.select(Study).where(Study.id == study_id).with_for_update()).one()
                 if study.desired == Desired.DELETE:
                     accept.delete_study(session, study_id)
                 else:
@@ -214,9 +218,13 @@ class Dispatcher:
         """Leadership is lost: what runs will be refused, so only end it."""
         self.leads.clear()
         hands, self._hands = self._hands, None
-        if hands is not None:
-            hands.cluster.close()
-        self.leadership.release()
+        try:
+            if hands is not None:
+                hands.cluster.close()
+        except Exception as error:  # slow to close, or already gone; it must not keep the lock
+            log.warning("cluster not closed", error=str(error)[:300])
+        finally:
+            self.leadership.release()
 
     def _wind_down(self) -> None:
         try:

@@ -78,7 +78,7 @@ def _halve(session: Session, pack: Pack) -> None:
 
 
 def _quarantine(session: Session, pack: Pack, reason: str) -> None:
-    study = session.scalars(sa.select(Study).where(Study.id == pack.study_id)).one()
+    study = session.scalars(sa.select(Study).where(Study.id == pack.study_id).with_for_update()).one()
     spec = StudySpec.from_json_text(study.spec)
     cell, fold, run = pack.members[0]
     nothing = (None,) * spec.epochs

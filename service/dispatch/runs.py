@@ -128,10 +128,12 @@ class Runs:
             return
         try:
             answer = run.future.result(timeout=30)
+            results = [TrainingResult.from_json(document) for document in answer["results"]]
+            accept.check_members(run.lease, results)
         except DatasetMissing:
             self._slots.forget(run.slot, run.lease.dataset_sha256)
             self.give_back(run, "its worker had lost the data set")
-        except (FutureCancelledError, Cancelled, TimeoutError) as error:
+        except (FutureCancelledError, Cancelled) as error:
             self.give_back(run, f"{type(error).__name__}: {error}")
         except DoesNotFit as error:
             self._charge(run, f"does not fit {run.slot.name}: {error}", fits=False)
@@ -139,23 +141,25 @@ class Runs:
             self._slots.lose(run.slot)
             self._charge(run, f"worker {run.slot.name} ({run.slot.address}) died while it trained this pack")
         except Exception as error:
-            self._charge(run, "".join(traceback.format_exception_only(error)).strip())
+            if isinstance(error, TimeoutError) and run.future.status != "error":
+                self.give_back(run, "its result could not be fetched in time")
+            else:
+                self._charge(run, "".join(traceback.format_exception_only(error)).strip())
         else:
-            self._accept(run, answer)
+            self._accept(run, results, float(answer["seconds"]))
 
-    def _accept(self, run: Run, answer: dict[str, Any]) -> None:
-        results = [TrainingResult.from_json(document) for document in answer["results"]]
+    def _accept(self, run: Run, results: list[TrainingResult], seconds: float) -> None:
         with self._leadership.transaction() as session:
-            stored = accept.accept(session, *run.key, results, answer["seconds"])
+            stored = accept.accept(session, *run.key, results, seconds)
         self._runs.pop(run.key, None)
-        run.took(answer["seconds"])
+        run.took(seconds)
         log.info(
             "pack accepted" if stored else "late result refused",
             study=run.lease.study_id,
             pack=run.lease.pack,
             attempt=run.lease.attempt,
             trainings=len(results),
-            seconds=round(answer["seconds"], 2),
+            seconds=round(seconds, 2),
         )
 
     def _charge(self, run: Run, evidence: str, fits: bool = True) -> None:

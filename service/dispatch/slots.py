@@ -7,7 +7,10 @@ import structlog
 
 from service.dispatch.chores import Chores
 from service.dispatch.cluster import Cluster, Slot
+from workers.tasks import VERSION
 
+RETRY_SECONDS = 5.0
+"""Pause before a data set that a worker could not take, or lost, is brought there again."""
 ASK_SECONDS = 1.0
 """How often the list of workers is asked for."""
 
@@ -24,6 +27,7 @@ class Slots:
         self._greeting: set[str] = set()
         self._placed: set[tuple[str, str]] = set()
         self._placing: set[tuple[str, str]] = set()
+        self._not_before: dict[tuple[str, str], float] = {}
         self._asked = 0.0
 
     def all(self) -> list[Slot]:
@@ -50,7 +54,7 @@ class Slots:
         pair = (slot.address, sha256)
         if pair in self._placed:
             return True
-        if pair not in self._placing:
+        if pair not in self._placing and time.monotonic() >= self._not_before.get(pair, 0.0):
             self._placing.add(pair)
 
             def placed(_nothing: None) -> None:
@@ -59,6 +63,7 @@ class Slots:
 
             def failed(error: Exception) -> None:
                 self._placing.discard(pair)
+                self._not_before[pair] = time.monotonic() + RETRY_SECONDS
                 log.warning("data set not placed", worker=slot.name, error=str(error)[:300])
 
             self._chores.start(lambda: self._cluster.place(slot.address, sha256, path), placed, failed)
@@ -67,6 +72,7 @@ class Slots:
     def forget(self, slot: Slot, sha256: str) -> None:
         """A worker said that it does not hold a data set after all."""
         self._placed.discard((slot.address, sha256))
+        self._not_before[slot.address, sha256] = time.monotonic() + RETRY_SECONDS
 
     def lose(self, slot: Slot) -> None:
         """A worker is gone; nothing more goes to its address."""
@@ -78,6 +84,9 @@ class Slots:
         self._greeting.add(address)
 
         def welcome(slot: Slot) -> None:
+            if slot.announcement.version != VERSION:  # stays among the greeted, so it is refused once
+                log.error("worker refused", worker=name, its_version=slot.announcement.version, ours=VERSION)
+                return
             self._greeting.discard(address)
             self._known[address] = slot
             log.info("worker joined", worker=name, device=slot.announcement.device_name)

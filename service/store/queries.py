@@ -13,13 +13,14 @@ from service.store.tables import Cell, Pack, Replicate, Study
 from studies.answer import Score
 
 
-def find_study(session: Session, study_id: str) -> Study:
-    """The study of that id.
+def find_study(session: Session, study_id: str, lock: bool = False) -> Study:
+    """The study of that id; with `lock`, nobody else changes it before the transaction ends.
 
     Raises:
         NotFound: there is none, or it has been deleted.
     """
     query = sa.select(Study).where(Study.id == study_id, Study.desired != Desired.DELETE)
+    query = query.with_for_update() if lock else query
     study = session.scalar(query) if study_id.isalnum() else None  # PostgreSQL cannot be asked for every text
     if study is None:
         raise NotFound(f"there is no study {study_id[:40]!r}")

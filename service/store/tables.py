@@ -89,6 +89,14 @@ class Study(Base):
     recorded: Mapped[str | None] = mapped_column(String(16))
     """The status that Optuna's record shows."""
 
+    images: Mapped[int | None]
+    """Images of the data set, once it is prepared."""
+
+    @property
+    def optuna_name(self) -> str:
+        """Its name in Optuna's tables."""
+        return f"{self.name} [{self.id}]"
+
     __table_args__ = (CheckConstraint("done >= 0 AND done <= total", name="done_within_total"),)
 
     @property

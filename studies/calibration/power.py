@@ -82,9 +82,7 @@ def twin_covered(replicates: int, n: int, rng: np.random.Generator, *, n_test: i
     return Promise(f"A/A: the twin's difference covers 0, {kind}", replicates, CONFIDENCE, covered / n, n)
 
 
-def found_equivalent(
-    curvature: float, n: int, rng: np.random.Generator, *, promised: float | None
-) -> Promise:
+def found_equivalent(curvature: float, n: int, rng: np.random.Generator, *, promised: float | None) -> Promise:
     """Derived best, R = 20, paired spread 0.003, margin 0.002: how often `equivalent`.
 
     The figure depends on how many cells come close, so the fall around the derived point is stated.
@@ -119,8 +117,7 @@ def found_alone(replicates: int, n: int, rng: np.random.Generator, *, promised: 
     drop[len(drop) // 2] = 0.0
     landscape = even_noise("one ahead", drop)
     alone = sum(
-        len(confidence_set(landscape.draw(replicates, rng, n_test=N_TEST), CONFIDENCE).cells) == 1
-        for _ in range(n)
+        len(confidence_set(landscape.draw(replicates, rng, n_test=N_TEST), CONFIDENCE).cells) == 1 for _ in range(n)
     )
     return Promise("one member: best cell 7 standard errors ahead", replicates, promised, alone / n, n)
 

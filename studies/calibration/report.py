@@ -103,9 +103,7 @@ def page(plan: Plan, command: str) -> tuple[str, bool]:
     return _text(plan, command, seconds, coverage, promises), kept
 
 
-def _text(
-    plan: Plan, command: str, seconds: float, coverage: Sequence[Coverage], promises: Sequence[Promise]
-) -> str:
+def _text(plan: Plan, command: str, seconds: float, coverage: Sequence[Coverage], promises: Sequence[Promise]) -> str:
     barred = [row for row in coverage if row.barred]
     flat = [row for row in barred if row.landscape == "flat"]
     summary = (

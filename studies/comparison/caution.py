@@ -128,9 +128,7 @@ def _edge(table: ScoreTable, surface: Surface | None) -> Caution | None:
             "may lie outside, and then the regret is larger than stated.",
         )
     if surface is not None and surface.on_edge and surface.shape != "flat":
-        return Caution(
-            "edge", "The fitted surface is highest on the edge of the grid: the optimum may be outside."
-        )
+        return Caution("edge", "The fitted surface is highest on the edge of the grid: the optimum may be outside.")
     return None
 
 
@@ -182,9 +180,7 @@ def _bimodal(table: ScoreTable) -> Caution | None:
     )
 
 
-def _divergence(
-    table: ScoreTable, members: ConfidenceSet, rates: tuple[DivergenceRate, ...]
-) -> Caution | None:
+def _divergence(table: ScoreTable, members: ConfidenceSet, rates: tuple[DivergenceRate, ...]) -> Caution | None:
     lost = [row for row, rate in enumerate(rates) if rate.diverged]
     if not lost:
         return None

@@ -67,9 +67,7 @@ def cross_fitted_regret(table: ScoreTable) -> float | None:
     lost = table.diverged.sum(axis=1)
     usable &= lost <= lost[table.derived]
     tie = TIE * table.scale
-    return float(
-        np.mean([_measured(select, measure, usable, tie) for select, measure in ((even, odd), (odd, even))])
-    )
+    return float(np.mean([_measured(select, measure, usable, tie) for select, measure in ((even, odd), (odd, even))]))
 
 
 def _measured(select: FloatArray, measure: FloatArray, usable: BoolArray, tie: float) -> float:

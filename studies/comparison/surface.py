@@ -98,9 +98,7 @@ def fit_surface(table: ScoreTable, confidence: float, rng: np.random.Generator) 
     optimum, _ = highest(coefficients[None, :], box)
     samples = _bootstrap_means(table, rows, rng)
     resampled = highest((solver @ samples).T, box)[0] if samples.size else np.empty((0, 2))
-    return _surface(
-        table, coefficients, centre, box, (terms @ coefficients, means), optimum[0], resampled, confidence
-    )
+    return _surface(table, coefficients, centre, box, (terms @ coefficients, means), optimum[0], resampled, confidence)
 
 
 def _pair(values: FloatArray) -> tuple[float, float]:
@@ -168,9 +166,7 @@ def _surface(
             float(np.hypot(*(optimum - here))), np.hypot(resampled[:, 0] - here[0], resampled[:, 1] - here[1])
         ),
         along_effective_rate_decades=span(rate - own_rate, rates - own_rate),
-        draws=None
-        if flat
-        else equivalent_draws(coefficients, centre, box, here, floor=float(table.means.min())),
+        draws=None if flat else equivalent_draws(coefficients, centre, box, here, floor=float(table.means.min())),
         confidence=confidence,
     )
 

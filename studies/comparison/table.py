@@ -200,6 +200,4 @@ def score_table(
     for array in (values, seen, lost, box, codes):
         array.setflags(write=False)
     rows = as_float_array("cells", cells, 2)
-    return ScoreTable(
-        values, rows, int(derived), codes, lost, seen, box, tuple(names.items()), n_test, n_train
-    )
+    return ScoreTable(values, rows, int(derived), codes, lost, seen, box, tuple(names.items()), n_test, n_train)

@@ -53,10 +53,7 @@ def sentence(
             f"tried ({basis})."
         )
     if verdict == "inferior":
-        return (
-            f"Inferior: the best of the cells tried beats {point} by more than {rounded_text(margin)} "
-            f"({basis})."
-        )
+        return f"Inferior: the best of the cells tried beats {point} by more than {rounded_text(margin)} ({basis})."
     return (
         f"Undecided: the data cannot yet tell whether {point} is within {rounded_text(margin)} of the best "
         f"of the cells tried ({basis}). {_outlook(needed, table)}"
@@ -79,9 +76,7 @@ def _outlook(needed: int | None, table: ScoreTable) -> str:
     )
 
 
-def not_said(
-    verdict: Verdict, prescribed: CellSummary, members: ConfidenceSet, table: ScoreTable, beyond: bool
-) -> str:
+def not_said(verdict: Verdict, prescribed: CellSummary, members: ConfidenceSet, table: ScoreTable, beyond: bool) -> str:
     """What the answer does not say.
 
     Args:
@@ -102,9 +97,7 @@ def not_said(
         f"told from the best; the prescribed point is {among} them.",
     ]
     if verdict == "equivalent":
-        parts.append(
-            "Equivalent means neither that the prescribed point is the best nor that its derivation holds."
-        )
+        parts.append("Equivalent means neither that the prescribed point is the best nor that its derivation holds.")
     if beyond:
         parts.append("The optimum may lie outside the grid.")
     parts.append(_divergence_text(prescribed.divergence))

@@ -39,12 +39,9 @@ def make(info: DatasetInfo, data_dir: Path) -> RawDataset:
             labels.append(label)
             if images[-1].shape != images[0].shape:
                 raise DatasetInvalid(
-                    f"images must have one size, {path} is {_size(images[-1])}, "
-                    f"the first one {_size(images[0])}"
+                    f"images must have one size, {path} is {_size(images[-1])}, the first one {_size(images[0])}"
                 )
-    return RawDataset(
-        np.stack(images), np.array(labels, dtype=np.int64), np.arange(len(images), dtype=np.int32)
-    )
+    return RawDataset(np.stack(images), np.array(labels, dtype=np.int64), np.arange(len(images), dtype=np.int32))
 
 
 def _classes(root: Path) -> list[Path]:
@@ -60,9 +57,7 @@ def _classes(root: Path) -> list[Path]:
 def _images(root: Path, folder: Path) -> list[Path]:
     """List the image files of a class in the order of their names."""
     images = [
-        path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     ]
     for path in images:
         _check_inside(root, path)

@@ -44,8 +44,7 @@ def assign_folds(labels: Ints, groups: Ints, folds: int) -> NDArray[np.int16]:
         members = np.flatnonzero(group_labels == label)
         if len(members) < folds:
             raise ValueError(
-                f"each class needs at least {folds} groups for {folds} folds, "
-                f"class {label} has {len(members)}"
+                f"each class needs at least {folds} groups for {folds} folds, class {label} has {len(members)}"
             )
         ordered = members[np.lexsort((ranks[members], -sizes[members]))]
         group_folds[ordered] = _spread(sizes[ordered], totals)

@@ -50,9 +50,7 @@ class PreparedDataset:
     def __post_init__(self) -> None:
         raw = RawDataset(self.images, self.labels, self.groups)
         if raw.classes != self.classes:
-            raise ValueError(
-                f"labels must be 0..{self.classes - 1}, each of which occurs, got 0..{raw.classes - 1}"
-            )
+            raise ValueError(f"labels must be 0..{self.classes - 1}, each of which occurs, got 0..{raw.classes - 1}")
         check_array("folds", self.folds, np.int16, 1, len(self.images))
         if self.folds.min() < 0:
             raise ValueError(f"folds must be 0 or more, got {self.folds.min()}")

@@ -84,9 +84,7 @@ def _check_promises(info: DatasetInfo, raw: RawDataset) -> None:
     )
     for what, promised, made in promises:
         if promised is not None and promised != made:
-            raise DatasetInvalid(
-                f"{info.name} is not what is registered: {what} should be {promised}, got {made}"
-            )
+            raise DatasetInvalid(f"{info.name} is not what is registered: {what} should be {promised}, got {made}")
 
 
 def _source_sha256(raw: RawDataset) -> str:

@@ -49,9 +49,7 @@ class RawDataset:
         return int(self.labels.max()) + 1
 
 
-def check_array(
-    name: str, array: object, dtype: type[np.generic], ndim: int, length: int | None = None
-) -> None:
+def check_array(name: str, array: object, dtype: type[np.generic], ndim: int, length: int | None = None) -> None:
     """Refuse anything but an array of that dtype, number of axes and length of the first axis.
 
     Args:

@@ -87,12 +87,9 @@ def make(info: DatasetInfo, data_dir: Path) -> RawDataset:
         parts = [_read(source, raw, train) for train in (True, False)]
         images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return RawDataset(images, labels, np.arange(len(images), dtype=np.int32))
-    except (
-        Exception
-    ) as cause:  # torchvision reads damaged files with many kinds of errors, assertions among them
+    except Exception as cause:  # torchvision reads damaged files with many kinds of errors, assertions among them
         raise DatasetInvalid(
-            f"the files of {info.name} in {folder} cannot be read ({_one_line(cause)}); "
-            "remove them and try again"
+            f"the files of {info.name} in {folder} cannot be read ({_one_line(cause)}); remove them and try again"
         ) from cause
 
 
@@ -113,13 +110,9 @@ def _check_archives(info: DatasetInfo, folder: Path) -> None:
         if not path.is_file():
             continue
         with open(path, "rb") as stream:
-            found = (
-                "md5:" + hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-            )
+            found = "md5:" + hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
         if found != published:
-            raise DatasetInvalid(
-                f"{path} has {found}, upstream publishes {published}; remove it and try again"
-            )
+            raise DatasetInvalid(f"{path} has {found}, upstream publishes {published}; remove it and try again")
 
 
 def _fetch(info: DatasetInfo, source: _Source, raw: Path) -> None:

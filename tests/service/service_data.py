@@ -77,7 +77,7 @@ def opened(store: Store, leadership: Leadership, **changes: Any) -> str:
     """Submit a small study and open it; its id."""
     study_id = submit(store, **changes)
     with leadership.transaction() as session:
-        accept.open_study(session, study_id, SHA256)
+        accept.open_study(session, study_id, SHA256, images=10_000)
     return study_id
 
 

@@ -68,12 +68,13 @@ def test_culprit_alone_is_quarantined_and_the_rest_completes(store: Store, leade
 def test_halving_tree_is_the_same_in_every_run(store: Store, leadership: Leadership) -> None:
     trees = []
     for _ in range(2):
-        study_id = opened(store, leadership)
+        study_id = opened(store, leadership, folds_used=4)
         storm(leadership, study_id, {(3, 1, 0)})
         trees.append([(pack.state, pack.members) for pack in rows(store, Pack, study_id)])
     assert trees[0] == trees[1]
     split = [members for state, members in trees[0] if state == "split"]
     halves = [members for _, members in trees[0]]
+    assert max(map(len, split)) == 10
     for members in split:
         middle = len(members) // 2
         assert members[:middle] in halves

@@ -63,9 +63,13 @@ def test_migrate_changes_nothing_when_it_is_done_twice(database: str) -> None:
 
 
 def test_migrate_succeeds_when_several_processes_start_at_once(database: str) -> None:
-    program = "import sys\nfrom service.store.engine import Store\ninput()\nStore(sys.argv[1]).migrate()\n"
-    command = [sys.executable, "-c", program, database]
-    started = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]
+    program = "import sys\nfrom service.store.engine import Store\nprint('ready', flush=True)\ninput()\n"
+    command = [sys.executable, "-c", program + "Store(sys.argv[1]).migrate()\n", database]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    started = [subprocess.Popen(command, **pipes) for _ in range(3)]
+    for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
     with ThreadPoolExecutor(3) as threads:
         errors = [error for _, error in threads.map(lambda process: process.communicate(b"\n", 60), started)]
     assert [process.returncode for process in started] == [0] * 3, b"".join(errors).decode()

@@ -73,8 +73,7 @@ def test_replicates_needed_when_simulated_is_right_in_the_median():
     plans = [replicates_needed(landscape.draw(30, rng, n_test=None), margin, 0.95) or 300 for _ in range(60)]
     planned = 5 * round(float(np.median(plans)) / 5)
     intervals = (
-        regret_interval(competitor_limits(landscape.draw(planned, rng, n_test=None), 0.95))
-        for _ in range(STUDIES)
+        regret_interval(competitor_limits(landscape.draw(planned, rng, n_test=None), 0.95)) for _ in range(STUDIES)
     )
     definite = np.mean([read_verdict(interval, margin) != "undecided" for interval in intervals])
     assert 0.65 <= definite <= 0.92  # planned for 0.8; the median plan is itself uncertain

@@ -26,9 +26,7 @@ T_975_2 = 4.302653
 T_95_3 = 2.353363
 
 DERIVED = np.array([0.90, 0.92, 0.91, 0.93])
-AHEAD = DERIVED + np.array(
-    [0.01, 0.03, 0.02, 0.02]
-)  # mean 0.02, squares (1 + 1)e-4, s = 0.00816497, se = 0.00408248
+AHEAD = DERIVED + np.array([0.01, 0.03, 0.02, 0.02])  # mean 0.02, squares (1 + 1)e-4, s = 0.00816497, se = 0.00408248
 BEHIND = DERIVED - np.array([0.05, 0.06, 0.05, 0.06])
 SPREAD = math.sqrt(2e-4 / 3 / 4)
 THREE = np.array([(0.01, 0.9), (0.016, 0.9), (0.0256, 0.9)])
@@ -36,9 +34,7 @@ THREE = np.array([(0.01, 0.9), (0.016, 0.9), (0.0256, 0.9)])
 
 def lattice(steps=3, factor=1.6):
     powers = factor ** np.arange(-steps, steps + 1)
-    return np.array(
-        [(golden.LEARNING_RATE * a, 1 - (1 - golden.MOMENTUM) * b) for a in powers for b in powers]
-    )
+    return np.array([(golden.LEARNING_RATE * a, 1 - (1 - golden.MOMENTUM) * b) for a in powers for b in powers])
 
 
 def three(**options):
@@ -79,9 +75,7 @@ def test_interval_when_derived_is_best_is_zero_below():
 def test_variance_when_folds_have_two_runs_is_within_folds():
     # Within each fold the differences are +-0.01 about the mean: squares 4e-4 over 4 - 2, so se^2 = 2e-4 / 4.
     advance = np.array([0.01, 0.03, 0.05, 0.07])
-    comparison = compare(
-        [DERIVED, DERIVED + advance], THREE[:2], 0, margin=0.001, folds=[7, 7, 3, 3], n_test=10**6
-    )
+    comparison = compare([DERIVED, DERIVED + advance], THREE[:2], 0, margin=0.001, folds=[7, 7, 3, 3], n_test=10**6)
     spread = math.sqrt(2e-4 / 4)
     assert comparison.regret.high == pytest.approx(0.04 + T_975_2 * spread, rel=1e-5)
     assert comparison.populations.seeds.df == 2
@@ -189,9 +183,7 @@ def test_cross_fitted_when_columns_are_grouped_by_fold_splits_each_fold():
     base = np.full(4, 0.9)
     a = base + np.array([0.04, 0.04, -0.02, -0.02])
     regret = compare([base, a], THREE[:2], 0, margin=0.001, folds=[0, 1, 0, 1]).regret
-    assert regret.cross_fitted == pytest.approx(
-        (-0.02 + 0.0) / 2
-    )  # half one selects a, half two the derived point
+    assert regret.cross_fitted == pytest.approx((-0.02 + 0.0) / 2)  # half one selects a, half two the derived point
 
 
 def test_cross_fitted_when_a_cell_diverged_in_one_half_does_not_select_it():
@@ -332,9 +324,7 @@ def test_replicates_needed_when_the_gap_is_clear_or_the_margin_is_the_truth():
 
 def test_replicates_needed_when_folds_are_balanced_is_a_multiple_of_them():
     rng = np.random.default_rng(8)
-    table = score_table(
-        0.9 + 0.003 * rng.standard_normal((5, 20)), lattice(1)[:5], 0, folds=np.arange(20) % 5
-    )
+    table = score_table(0.9 + 0.003 * rng.standard_normal((5, 20)), lattice(1)[:5], 0, folds=np.arange(20) % 5)
     needed = replicates_needed(table, 0.004, 0.95)
     assert needed is not None
     assert needed % 5 == 0
@@ -435,9 +425,7 @@ def test_equivalent_draws_when_the_derived_point_moves_from_the_top():
     box = Box((-0.6, -0.6), (0.6, 0.6))
     bowl = np.array([0.98, 0, 0, -0.01, 0, -0.01])
     centre = np.array([-2.0, -1.0])
-    draws = [
-        equivalent_draws(bowl, centre, box, np.array([away, 0.0]), floor=0.1) for away in (0.0, 0.2, 0.5, 3)
-    ]
+    draws = [equivalent_draws(bowl, centre, box, np.array([away, 0.0]), floor=0.1) for away in (0.0, 0.2, 0.5, 3)]
     assert draws[0] is None  # the very top is never reached in expectation
     assert draws[1] > draws[2] > 1
     assert draws[3] == 1
@@ -532,11 +520,11 @@ def test_json_when_anything_is_infinite_has_null_and_the_documented_shape():
 def test_compare_when_global_random_state_is_disturbed_is_the_same():
     scores = 0.9 + 0.001 * np.random.default_rng(1).standard_normal((49, 10))
     first = compare(scores, lattice(), 24, margin=0.001)
-    np.random.seed(123)  # noqa: NPY002
+    np.random.seed(123)
     random.seed(123)
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    before = np.random.get_state()[1].copy()
     assert compare(scores, lattice(), 24, margin=0.001) == first
-    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+    assert (np.random.get_state()[1] == before).all()
     assert compare(scores, lattice(), 24, margin=0.001, seed=1).surface != first.surface
 
 
@@ -549,9 +537,7 @@ def test_compare_when_called_leaves_its_arguments_alone():
 
 
 def test_import_when_fresh_needs_neither_torch_nor_scipy():
-    code = (
-        "import sys, studies.compare; sys.exit(any(m in sys.modules for m in ('torch', 'scipy', 'sklearn')))"
-    )
+    code = "import sys, studies.compare; sys.exit(any(m in sys.modules for m in ('torch', 'scipy', 'sklearn')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -24,9 +24,7 @@ def study(seed, size, *, folds=False, diverging=False):
     if folds:
         options["folds"] = rng.integers(0, 3, replicates)
     if diverging:
-        options["diverged"] = rng.random(scores.shape) < rng.choice(
-            [0, 0.3, 1], (count, 1), p=[0.6, 0.3, 0.1]
-        )
+        options["diverged"] = rng.random(scores.shape) < rng.choice([0, 0.3, 1], (count, 1), p=[0.6, 0.3, 0.1])
         scores = np.where(options["diverged"], 0.1, scores)
     return scores, cells, options
 
@@ -124,9 +122,7 @@ def test_interval_when_confidence_grows_is_wider(seed, size):
 @given(seeds, sizes)
 def test_interval_when_a_hopeless_cell_joins_keeps_its_upper_limit(seed, size):
     scores, cells, options = study(seed, size)
-    joined = compare(
-        np.vstack([scores, scores[:1] - 0.5]), np.vstack([cells, [(1.0, 0.5)]]), 0, **options
-    ).regret
+    joined = compare(np.vstack([scores, scores[:1] - 0.5]), np.vstack([cells, [(1.0, 0.5)]]), 0, **options).regret
     alone = compare(scores, cells, 0, **options).regret
     assert joined.high == pytest.approx(alone.high, abs=1e-15)
     assert joined.estimate == pytest.approx(alone.estimate, abs=1e-15)

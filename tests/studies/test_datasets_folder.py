@@ -111,9 +111,7 @@ def test_image_without_one_meaning_as_grey_is_named(root: Path, mode: str) -> No
         prepare("digit-folder", 2, root.parent)
 
 
-def test_links_that_leave_the_folder_are_refused(
-    root: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_links_that_leave_the_folder_are_refused(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     outside = tmp_path_factory.mktemp("outside")
     save(outside / "secret.png", 5)
     link = root / "a" / "link.png"

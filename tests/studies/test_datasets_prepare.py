@@ -111,9 +111,7 @@ def test_another_content_under_the_expected_name_is_not_believed(toy: DatasetInf
     load(first.path, first.sha256)
 
 
-def test_new_recipe_makes_the_file_again(
-    toy: DatasetInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_new_recipe_makes_the_file_again(toy: DatasetInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare("toy", 2, tmp_path)
     monkeypatch.setattr(preparing, "FOLD_SEED", "another")
     prepare("toy", 2, tmp_path)
@@ -138,9 +136,7 @@ def test_broken_promise_is_refused(
 
 
 def test_too_many_folds_are_refused(toy: DatasetInfo, tmp_path: Path) -> None:
-    with pytest.raises(
-        DatasetInvalid, match="toy cannot be cut into 5 folds: each class needs at least 5 groups"
-    ):
+    with pytest.raises(DatasetInvalid, match="toy cannot be cut into 5 folds: each class needs at least 5 groups"):
         prepare("toy", 5, tmp_path)
     with pytest.raises(ValueError, match=r"folds must be a whole number in 2..1000, got 1"):
         prepare("toy", 1, tmp_path)
@@ -158,9 +154,7 @@ def test_what_can_be_made_or_downloaded_is_available(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_failed_write_leaves_nothing(
-    toy: DatasetInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_write_leaves_nothing(toy: DatasetInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 

@@ -24,9 +24,7 @@ def raw() -> RawDataset:
 
 
 def test_content_is_the_registered_one(raw: RawDataset) -> None:
-    assert (
-        sha(raw) == INFO.content_sha256 == "ff4f978fa12fbafb1804be802fbc8d9e1c2b280285f470153679f150c15c9c6e"
-    )
+    assert sha(raw) == INFO.content_sha256 == "ff4f978fa12fbafb1804be802fbc8d9e1c2b280285f470153679f150c15c9c6e"
 
 
 def test_content_does_not_depend_on_global_random_state(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,9 +64,7 @@ def test_angles_are_fifth_powers_of_uniform_numbers_within_45_degrees() -> None:
 def test_no_sine_is_so_near_to_a_rounding_boundary_that_a_c_library_could_decide(raw: RawDataset) -> None:
     starts = np.r_[0, np.flatnonzero(np.diff(raw.groups)) + 1]
     variants = np.arange(10_000) - np.repeat(starts, np.diff(np.r_[starts, 10_000]))
-    degrees = [
-        rotated_digits.millidegrees(int(g), int(v)) / 1000 for g, v in zip(raw.groups, variants, strict=True)
-    ]
+    degrees = [rotated_digits.millidegrees(int(g), int(v)) / 1000 for g, v in zip(raw.groups, variants, strict=True)]
     scaled = np.concatenate([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))]) * rotated_digits._STEP
     assert np.abs(scaled - np.floor(scaled) - 0.5).min() > 1e-6
 

@@ -63,9 +63,7 @@ def fake_torchvision(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -
     package = folder / "torchvision"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
-    (package / "datasets.py").write_text(
-        f"class MNIST:\n    def __init__(self, root, train, download):\n{body}"
-    )
+    (package / "datasets.py").write_text(f"class MNIST:\n    def __init__(self, root, train, download):\n{body}")
     monkeypatch.setenv("PYTHONPATH", str(folder))
 
 
@@ -76,9 +74,7 @@ def test_files_placed_by_hand_are_read_training_images_first(
     promise(monkeypatch, name)
     write_mnist(tmp_path / "raw" / IDX[name])
     dataset = load(prepare(name, 5, tmp_path).path)
-    np.testing.assert_array_equal(
-        dataset.images, np.concatenate([some(30, seed=30)[0], some(20, seed=20)[0]])
-    )
+    np.testing.assert_array_equal(dataset.images, np.concatenate([some(30, seed=30)[0], some(20, seed=20)[0]]))
     assert dataset.labels.tolist() == [*(np.arange(30) % 10), *(np.arange(20) % 10)]
     assert np.bincount(dataset.folds).tolist() == [10] * 5
     assert dataset.name == name
@@ -101,9 +97,7 @@ def write_usps(folder: Path) -> None:
     """Write 30 training and 20 test images of 16 x 16, all of one grey each."""
     folder.mkdir(parents=True)
     for name, count in (("usps.bz2", 30), ("usps.t.bz2", 20)):
-        lines = [
-            f"{i % 10 + 1} " + " ".join(f"{k}:{i / 15 - 1}" for k in range(1, 257)) for i in range(count)
-        ]
+        lines = [f"{i % 10 + 1} " + " ".join(f"{k}:{i / 15 - 1}" for k in range(1, 257)) for i in range(count)]
         (folder / name).write_bytes(bz2.compress("\n".join(lines).encode()))
 
 
@@ -127,9 +121,7 @@ def test_damaged_file_is_refused(tmp_path: Path) -> None:
     write_mnist(folder)
     images = folder / "train-images-idx3-ubyte"
     images.write_bytes(images.read_bytes()[:-10])
-    with pytest.raises(
-        DatasetInvalid, match=r"the files of mnist in .*MNIST/raw cannot be read .* remove them"
-    ):
+    with pytest.raises(DatasetInvalid, match=r"the files of mnist in .*MNIST/raw cannot be read .* remove them"):
         prepare("mnist", 5, tmp_path)
 
 
@@ -160,9 +152,7 @@ def test_download_is_moved_into_place_when_whole(tmp_path: Path, monkeypatch: py
 def test_half_a_download_is_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     body = "        open(root + '/MNIST/raw/train-images-idx3-ubyte', 'w'); raise OSError('cable\\npulled')\n"
     fake_torchvision(tmp_path / "fake", monkeypatch, body)
-    with pytest.raises(
-        DatasetUnavailable, match=r"mnist could not be downloaded \(OSError: cable pulled\); put "
-    ):
+    with pytest.raises(DatasetUnavailable, match=r"mnist could not be downloaded \(OSError: cable pulled\); put "):
         prepare("mnist", 5, tmp_path)
     assert list((tmp_path / "raw" / "MNIST" / "raw").iterdir()) == []
 
@@ -185,9 +175,7 @@ def test_each_connection_has_a_limit_of_time(tmp_path: Path, monkeypatch: pytest
     assert socket.getdefaulttimeout() is None
 
 
-def test_archives_placed_by_hand_are_unpacked_by_the_download(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_archives_placed_by_hand_are_unpacked_by_the_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_torchvision(
         tmp_path / "fake",
         monkeypatch,

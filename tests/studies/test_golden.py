@@ -123,8 +123,6 @@ def test_effective_learning_rate_when_the_momentum_is_out_of_range(momentum):
 
 
 def test_import_when_torch_and_numpy_are_absent():
-    program = (
-        "import sys; import studies.golden, studies.information; print({'torch', 'numpy'} & set(sys.modules))"
-    )
+    program = "import sys; import studies.golden, studies.information; print({'torch', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

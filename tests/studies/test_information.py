@@ -16,9 +16,7 @@ inner_probabilities = st.floats(1e-6, 1 - 1e-6)
 
 @st.composite
 def distributions(draw, size, least=0.0):
-    weights = draw(
-        st.lists(st.floats(least, 1), min_size=size, max_size=size).filter(lambda w: sum(w) > 1e-3)
-    )
+    weights = draw(st.lists(st.floats(least, 1), min_size=size, max_size=size).filter(lambda w: sum(w) > 1e-3))
     total = math.fsum(weights)
     return [weight / total for weight in weights]
 
@@ -153,9 +151,7 @@ def equation_19(p):
 
 
 def test_arrow_from_18_to_20_when_it_holds_at_the_golden_ratio_only():
-    assert math.isclose(
-        information.energy(GOLDEN_RATIO), information.coupled_energy(GOLDEN_RATIO), rel_tol=1e-14
-    )
+    assert math.isclose(information.energy(GOLDEN_RATIO), information.coupled_energy(GOLDEN_RATIO), rel_tol=1e-14)
     below = (information.energy(p / 1000) < information.coupled_energy(p / 1000) for p in range(1, 619))
     above = (information.energy(p / 1000) > information.coupled_energy(p / 1000) for p in range(619, 1000))
     assert all(below)

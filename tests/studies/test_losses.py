@@ -235,9 +235,7 @@ def test_gradient_when_the_agreement_vanishes():
     z, t = torch.tensor([[0.0, 40.0]], dtype=torch.float64), torch.tensor([0])
     constant = 2 ** (1 / (2 * math.sqrt(2))) * math.sqrt(math.pi / 4) / math.sqrt(2)
     assert round(constant, 2) == 0.80
-    assert gradient("dual-process", z, t)[0, 1].item() == pytest.approx(
-        2 * constant * math.exp(-20), rel=1e-6
-    )
+    assert gradient("dual-process", z, t)[0, 1].item() == pytest.approx(2 * constant * math.exp(-20), rel=1e-6)
     assert gradient("energy", z, t)[0, 1].item() == pytest.approx(2, rel=1e-12)
 
 
@@ -410,9 +408,7 @@ def test_loss_when_global_randomness_is_watched(name):
 
 
 def test_gradient_when_the_name_is_unknown():
-    with pytest.raises(
-        ValueError, match=r"must be one of dual-process, energy, sse, cross-entropy, got 'mse'"
-    ):
+    with pytest.raises(ValueError, match=r"must be one of dual-process, energy, sse, cross-entropy, got 'mse'"):
         gradient("mse", torch.zeros(1, 2), torch.tensor([0]))
 
 

@@ -45,6 +45,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("recorded", sa.String(length=16), nullable=True),
+        sa.Column("images", sa.Integer(), nullable=True),
         sa.CheckConstraint("done >= 0 AND done <= total", name="done_within_total"),
         sa.PrimaryKeyConstraint("ordinal"),
         sa.UniqueConstraint("id"),
