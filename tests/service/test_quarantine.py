@@ -123,7 +123,7 @@ def document(store: Store, study_id: str) -> dict[str, object]:
     study = row(store, study_id)
     with store.read() as session:
         return comparison_document(
-            Request(study.id, study.spec, study.shown, study.runs, tuple(scores(session, study_id)))
+            Request(study.id, study.spec, study.shown, study.runs, study.images, tuple(scores(session, study_id)))
         )
 
 

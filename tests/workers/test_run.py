@@ -218,7 +218,7 @@ def test_results_of_another_numeric_class_are_refused(finished: Folder, capsys: 
         ({"dataset": "mnist"}, "the study wants mnist in 3 folds, the file has rotated-digits in 3"),
         (
             {"bn_statistics": "moving", "engine": "packed-cpu"},
-            "engine packed-cpu cannot train paper-cnn in fp32 on cpu",
+            "engine: must be auto or reference with bn_statistics moving, not packed-cpu",
         ),
     ],
 )
