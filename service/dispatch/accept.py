@@ -88,6 +88,13 @@ def settle(session: Session, study: Study) -> Status:
     return status
 
 
+def explain(session: Session, study_id: str, reason: str | None) -> None:
+    """Say why a study does not go on, or no more."""
+    study = _study(session, study_id)
+    study.reason = reason
+    study.revision += 1
+
+
 def delete_study(session: Session, study_id: str) -> None:
     """Remove a study with everything that hangs on it."""
     session.execute(sa.delete(Study).where(Study.id == study_id))

@@ -180,6 +180,8 @@ class Dispatcher:
         """Give each free slot a pack of the most urgent study that it can serve."""
         ready = [study for study in studies if study.desired == Desired.RUN and self._opening.path(study) is not None]
         slots = hands.slots.all()
+        for study in ready if slots else ():
+            self._explain(study, slots)
         for slot in slots:
             if hands.runs.busy(slot):
                 continue
@@ -187,13 +189,21 @@ class Dispatcher:
                 if self._lease(hands, study, slot, len(slots)):
                     break
 
+    def _explain(self, study: Study, slots: list[Slot]) -> None:
+        """Tell whoever looks at a study that waits for a worker of another kind than those that are there."""
+        suited = any(_numeric_class(study, slot) is not None for slot in slots)
+        spec = accept.plan(study.spec)[0]
+        wanted = study.numeric_class or f"engine {spec.engine}, precision {spec.precision}"
+        reason = None if suited else f"waits for a worker that can train it: {wanted}"
+        if reason != study.reason:
+            with self.leadership.transaction() as session:
+                accept.explain(session, study.id, reason)
+
     def _lease(self, hands: _Hands, study: Study, slot: Slot, slots: int) -> bool:
         spec = accept.plan(study.spec)[0]
         path, sha256 = self._opening.path(study), study.dataset_sha256
-        numeric_class = slot.announcement.numeric_classes.get(
-            f"{spec.model}/{spec.engine}/{spec.precision}/{spec.bn_statistics}"
-        )
-        if path is None or sha256 is None or study.numeric_class not in (None, numeric_class) or not numeric_class:
+        numeric_class = _numeric_class(study, slot)
+        if path is None or sha256 is None or numeric_class is None:
             return False
         if not hands.slots.holds(slot, sha256, path):
             return False
@@ -238,6 +248,13 @@ class Dispatcher:
         finally:
             self._let_go()
             self.state = "stopped"
+
+
+def _numeric_class(study: Study, slot: Slot) -> str | None:
+    """The numeric class that a slot would give a study; None if it cannot train it, or not in the pinned class."""
+    spec = accept.plan(study.spec)[0]
+    found = slot.announcement.numeric_classes.get(f"{spec.model}/{spec.engine}/{spec.precision}/{spec.bn_statistics}")
+    return found if study.numeric_class in (None, found) else None
 
 
 def _is_due(study: Study) -> bool:

@@ -162,6 +162,18 @@ def test_weights_that_overflow_in_the_last_step_of_an_epoch_are_divergence(digit
         assert result.curve.train_loss == (None, None, None)
 
 
+@pytest.mark.parametrize("learning_rate", [10.0, 31.6, 100.0, 1e4])
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+def test_finite_weights_whose_logits_overflow_are_divergence(
+    digits: PreparedDataset, loss: str, learning_rate: float
+) -> None:
+    wild = replace(CONFIG, loss=loss, weight_decay=1.0, learning_rate=learning_rate)
+    (truth,) = Reference().train([wild], digits, "cpu", 1, SILENT)
+    (found,) = train([wild], digits)
+    assert found.outcome is truth.outcome
+    assert [value is None for value in found.curve.loss] == [value is None for value in truth.curve.loss]
+
+
 def test_a_training_that_diverges_late_keeps_its_first_epochs(digits: PreparedDataset) -> None:
     # Weight decay multiplies the weights by -99 a step, six times an epoch, and float32 ends after nineteen.
     wild = replace(CONFIG, learning_rate=10, weight_decay=10, momentum=0.0, epochs=12)
