@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from studies import golden
 from studies.fields import Problem, SpecError
-from studies.parts import LEARNING_RATE, MAX_CELLS, FactorAxis, LearningRateValues, MomentumValues, Point
+from studies.parts import LEARNING_RATE, MAX_CELLS, AxisValues, FactorAxis, Point
 from studies.spec import StudySpec
 
 SAME = 12
@@ -41,7 +41,7 @@ def prescribed(spec: StudySpec) -> Point:
     return Point(golden.LEARNING_RATE, golden.MOMENTUM)
 
 
-def learning_rates(axis: FactorAxis | LearningRateValues | MomentumValues, centre: float) -> tuple[float, ...]:
+def learning_rates(axis: FactorAxis | AxisValues, centre: float) -> tuple[float, ...]:
     """Learning rates in ascending order, each `factor` times the one before, with `centre` in the middle.
 
     Raises:
@@ -58,7 +58,7 @@ def learning_rates(axis: FactorAxis | LearningRateValues | MomentumValues, centr
     return tuple(centre * axis.factor**k for k in range(-axis.steps, axis.steps + 1))
 
 
-def momenta(axis: FactorAxis | LearningRateValues | MomentumValues, centre: float) -> tuple[float, ...]:
+def momenta(axis: FactorAxis | AxisValues, centre: float) -> tuple[float, ...]:
     """Momenta in ascending order; 1 - momentum is scaled by powers of `factor` around 1 - centre.
 
     Raises:

@@ -113,10 +113,9 @@ class FactorAxis(Part):
 
 
 @dataclass(frozen=True)
-class LearningRateValues(Part):
-    """Learning rates given one by one."""
+class AxisValues(Part):
+    """Values given one by one, kept in ascending order; its heirs say in which range they lie."""
 
-    RULES = {"values": Items(LEARNING_RATE, 1, MAX_CELLS, distinct=True)}
     REQUIRED = ("values",)
 
     values: tuple[float, ...]
@@ -132,31 +131,26 @@ class LearningRateValues(Part):
 
 
 @dataclass(frozen=True)
-class MomentumValues(Part):
+class LearningRateValues(AxisValues):
+    """Learning rates given one by one."""
+
+    RULES = {"values": Items(LEARNING_RATE, 1, MAX_CELLS, distinct=True)}
+
+
+@dataclass(frozen=True)
+class MomentumValues(AxisValues):
     """Momenta given one by one."""
 
     RULES = {"values": Items(MOMENTUM, 1, MAX_CELLS, distinct=True)}
-    REQUIRED = ("values",)
-
-    values: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "values", tuple(sorted(self.values)))
-
-    @property
-    def count(self) -> int:
-        """How many values the axis has."""
-        return len(self.values)
 
 
 @dataclass(frozen=True)
 class AxisRule:
     """Either `{"factor", "steps"}` or `{"values"}`."""
 
-    values: type[LearningRateValues] | type[MomentumValues]
+    values: type[AxisValues]
 
-    def read(self, path: str, value: object) -> FactorAxis | LearningRateValues | MomentumValues:
+    def read(self, path: str, value: object) -> FactorAxis | AxisValues:
         if isinstance(value, FactorAxis | self.values):
             return value
         if not isinstance(value, Mapping):

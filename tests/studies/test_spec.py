@@ -11,6 +11,7 @@ import tracemalloc
 from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -519,7 +520,6 @@ def test_the_schema_is_plain_json_and_describes_every_field() -> None:
 
 
 def test_a_json_schema_library_agrees() -> None:
-    jsonschema = pytest.importorskip("jsonschema")
     validator = jsonschema.Draft202012Validator(StudySpec.json_schema())
     jsonschema.Draft202012Validator.check_schema(StudySpec.json_schema())
     for document in (LEAST, EXAMPLE, FULL):
