@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 import os
+import signal
 import threading
 from collections import OrderedDict
 from concurrent.futures import ProcessPoolExecutor
@@ -92,7 +93,11 @@ def _pool() -> ProcessPoolExecutor:
 
 
 def _end_with_parent() -> None:
-    """In the computing process: it holds both ends of the queue it reads, so it would outlive a killed service."""
+    """In the computing process: Ctrl-C is the service's affair, and the service's end is ours.
+
+    It holds both ends of the queue it reads, so it would outlive a killed service.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

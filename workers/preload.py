@@ -3,11 +3,13 @@
 A worker that registered before its imports would count as alive while it cannot answer.
 """
 
+import signal
 from typing import Any
 
 
 def dask_setup(worker: Any) -> None:
-    """Import what training needs."""
+    """Import what training needs, and leave Ctrl-C, which a terminal sends to every process, to the service."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     import torch  # noqa: F401  # the import itself is the purpose
 
     import workers.train  # noqa: F401
