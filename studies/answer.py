@@ -11,7 +11,6 @@ from studies.datasets import registry
 from studies.grid import Cell
 from studies.spec import StudySpec
 
-SCORED = ("accuracy", "brier", "train_loss")
 SECONDARY = ("brier", "train_loss")
 """Lower is better for both."""
 
