@@ -35,6 +35,8 @@ def import_folder(store: Store, folder: Path) -> tuple[str, int]:
         seconds = float(manifest["seconds"])
     except (OSError, SpecError, ValueError, KeyError, TypeError) as error:
         raise SetupError(f"{folder} is not what workers.run writes: {error}") from error
+    if spec.racing:
+        raise SetupError(f"{folder} holds a racing study, which only the service can run")
     wanted = {config.key for config in configs(spec)}
     if len({result.key for result in results}) < len(results) or not {result.key for result in results} <= wanted:
         raise SetupError(f"{folder} has results that are not its study's, or one twice")

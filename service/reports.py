@@ -6,21 +6,26 @@ import os
 import signal
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from service.lifecycle import Status
 from service.store.engine import Store
-from service.store.queries import find_study, scores
-from studies.answer import Score, answer
+from service.store.queries import dropped_cells, find_study, scores
+from studies.answer import answer
+from studies.columns import Score
 from studies.grid import cells
 from studies.spec import StudySpec
 
 KEPT = 256
 """Comparisons kept in memory."""
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,9 @@ class Request:
     runs: int
     images: int | None
     scores: tuple[Score, ...]
+    looks: int
+    dropped: dict[int, int]
+    """Cells that a race dropped, with the runs that they have."""
 
 
 class Reports:
@@ -55,20 +63,22 @@ class Reports:
         if key in self._kept:
             return self._kept[key]
         if key not in self._under_way:  # whoever asks the same meanwhile waits for the same computation
-            self._under_way[key] = asyncio.ensure_future(self._compute(request))
+            self._under_way[key] = asyncio.ensure_future(self.run(comparison_document, request))
             self._under_way[key].add_done_callback(lambda _done: self._under_way.pop(key, None))
         self._kept[key] = document = await asyncio.shield(self._under_way[key])
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         return document
 
-    async def _compute(self, request: Request) -> dict[str, Any]:
+    async def run(self, function: Callable[P, Result], *arguments: P.args, **named: P.kwargs) -> Result:
+        """Call a pure function in the computing process; it, its arguments and its result cross as pickles."""
         loop = asyncio.get_running_loop()
+        call = partial(function, *arguments, **named)
         try:
-            return await loop.run_in_executor(self._pool, comparison_document, request)
+            return await loop.run_in_executor(self._pool, call)
         except BrokenProcessPool:  # somebody killed the computing process: a new one takes over
             self._pool = _pool()
-            return await loop.run_in_executor(self._pool, comparison_document, request)
+            return await loop.run_in_executor(self._pool, call)
 
     def close(self) -> None:
         """End the computing process."""
@@ -78,13 +88,24 @@ class Reports:
         with self._store.read() as session:
             study = find_study(session, study_id)
             stored = tuple(scores(session, study_id))
-            return Request(study.id, study.spec, study.shown, study.runs, study.images, stored)
+            dropped = dropped_cells(session, study_id)
+            runs = study.race_runs or study.runs
+            return Request(study.id, study.spec, study.shown, runs, study.images, stored, study.looks, dropped)
 
 
 def comparison_document(request: Request) -> dict[str, Any]:
     """Compute the document that `/v1/studies/{id}/comparison` answers with."""
     spec = StudySpec.from_json_text(request.spec)
-    document = answer(spec, cells(spec), request.scores, request.runs, request.status, request.images)
+    document = answer(
+        spec,
+        cells(spec),
+        request.scores,
+        request.runs,
+        request.status,
+        request.images,
+        looks=request.looks,
+        dropped=request.dropped,
+    )
     return {"study": request.study_id} | document
 
 

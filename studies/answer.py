@@ -1,31 +1,19 @@
 """The answer to a study: its comparison with names, secondary scores and warnings about the data."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from studies.columns import Columns, Score, complete_columns
 from studies.compare import compare
 from studies.datasets import registry
 from studies.grid import Cell
+from studies.racing import look_confidence, round_confidence, rounds
 from studies.spec import StudySpec
 
 SECONDARY = ("brier", "train_loss")
 """Lower is better for both."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """One stored replicate, as far as the answer needs it."""
-
-    cell: int
-    fold: int
-    run: int
-    outcome: str
-    accuracy: float | None
-    brier: float | None
-    train_loss: float | None
 
 
 def answer(
@@ -35,32 +23,44 @@ def answer(
     runs: int,
     status: str,
     images: int | None = None,
+    *,
+    looks: int = 1,
+    dropped: Mapping[int, int] | None = None,
 ) -> dict[str, Any]:
     """Compare the prescribed point of a study with everything it was tried against.
 
-    Only complete columns of replicates (every cell, one fold, one run) count.
+    Only complete columns of replicates (every cell that had not been dropped by then, one fold, one run) count.
 
     Args:
         spec: the study.
         grid: its cells.
         scores: stored replicates.
-        runs: runs per fold, extensions included.
-        images: of the data set, if they are known; by default what the registry says.
+        runs: runs per fold, extensions included; of a race, those of the rounds up to the present one.
         status: what a user sees; anything but `completed` leaves the verdict `undecided`.
+        images: of the data set, if they are known; by default what the registry says.
+        looks: how often the answer could be seen, this time included; >= 1.
+        dropped: cells that a race dropped, with the runs that they have.
 
     Returns:
         The comparison as JSON; the same fields without estimates while no column is complete.
     """
-    columns = complete_columns(scores, len(grid))
-    notes = _notes(spec, scores, runs, status, len(columns))
+    dropped = dropped or {}
+    columns = complete_columns(scores, len(grid), dropped)
+    level = _interval_confidence(spec, looks)
+    spent = {
+        "looks": looks,
+        "claimed_confidence": spec.claim.confidence,
+        "racing": _race(spec, grid, scores, runs, dropped) if spec.racing else None,
+    }
+    notes = _notes(spec, scores, runs, status, len(columns), looks)
     info = registry.get(spec.dataset)
     if not columns:
-        return _nothing_yet(spec, grid) | {"warnings": notes, "data_note": info.note}
-    table = _Table(grid, scores, columns)
-    document = _compared(spec, grid, table, table.values("accuracy"), images or registry.get(spec.dataset).images)
+        return _nothing_yet(spec, grid, level) | spent | {"warnings": notes, "data_note": info.note}
+    table = Columns(spec, grid, scores, columns, images or info.images)
+    document = _compared(spec, table.arguments(table.values("accuracy"), with_images=True), level) | spent
     document["prescribed"]["label"] = grid[0].labels[0]
     document["best"]["label"] = ", ".join(grid[document["best"]["cell"]].labels) or None
-    document["secondary"] = {name: _secondary(spec, grid, table, name) for name in SECONDARY}
+    document["secondary"] = {name: _secondary(spec, table, name, level) for name in SECONDARY}
     document["warnings"] = notes + document["warnings"]
     document["data_note"] = info.note
     if status != "completed" and document["verdict"] != "undecided":
@@ -69,71 +69,38 @@ def answer(
     return document
 
 
-def complete_columns(scores: Sequence[Score], cells: int) -> list[tuple[int, int]]:
-    """(fold, run) for which every cell has a score, in order of run, then fold."""
-    count: dict[tuple[int, int], int] = {}
-    for score in scores:
-        if score.outcome != "failed":
-            count[score.run, score.fold] = count.get((score.run, score.fold), 0) + 1
-    return [(fold, run) for (run, fold), number in sorted(count.items()) if number == cells]
+def _interval_confidence(spec: StudySpec, looks: int) -> float:
+    """The level at which limits are computed, so that all rounds or looks together spend the claim's error once."""
+    if spec.racing:
+        return round_confidence(spec.claim.confidence, len(rounds(spec.folds_used, spec.runs)))
+    return look_confidence(spec.claim.confidence, looks)
 
 
-class _Table:
-    """Scores as arrays `[C, R]`."""
-
-    def __init__(self, grid: Sequence[Cell], scores: Sequence[Score], columns: Sequence[tuple[int, int]]) -> None:
-        self.folds = [fold for fold, _ in columns]
-        self._place = {column: at for at, column in enumerate(columns)}
-        self._shape = (len(grid), len(columns))
-        self._scores = [score for score in scores if (score.fold, score.run) in self._place]
-        self.diverged = np.zeros(self._shape, dtype=bool)
-        for score in self._scores:
-            self.diverged[self._at(score)] = score.outcome == "diverged"
-
-    def values(self, name: str) -> np.ndarray:
-        """One score of every replicate, `[C, R]`; NaN where a diverged training has none."""
-        values = np.full(self._shape, np.nan)
-        for score in self._scores:
-            value = getattr(score, name)
-            values[self._at(score)] = np.nan if value is None else value
-        return values
-
-    def _at(self, score: Score) -> tuple[int, int]:
-        return score.cell, self._place[score.fold, score.run]
-
-
-def _compared(
-    spec: StudySpec, grid: Sequence[Cell], table: _Table, values: np.ndarray, images: int | None
+def _race(
+    spec: StudySpec, grid: Sequence[Cell], scores: Sequence[Score], runs: int, dropped: Mapping[int, int]
 ) -> dict[str, Any]:
-    n_test = None if images is None else images // spec.folds
-    return compare(
-        np.nan_to_num(values),
-        [(cell.learning_rate, cell.momentum) for cell in grid],
-        0,
-        margin=spec.claim.margin,
-        confidence=spec.claim.confidence,
-        folds=table.folds,
-        diverged=table.diverged,
-        observed=~np.isnan(values),
-        references=_references(grid),
-        n_test=n_test,
-        n_train=None if n_test is None or images is None else images - n_test,
-        grid=[cell.in_grid for cell in grid],
-        seed=spec.seed,
-    ).to_json()
+    """How far a race has come and what it spared."""
+    planned = len(grid) * spec.replicates_per_cell
+    return {
+        "rounds": list(rounds(spec.folds_used, spec.runs)),
+        "runs": runs,
+        "dropped": len(dropped),
+        "planned": planned,
+        "trained": len(scores),
+        "saved": planned - len(scores),
+    }
 
 
-def _references(grid: Sequence[Cell]) -> dict[str, int]:
-    own = grid[0].labels[0]
-    return {label: cell.index for cell in grid for label in cell.labels if label != own}
+def _compared(spec: StudySpec, values: dict[str, Any], level: float) -> dict[str, Any]:
+    return compare(**values, margin=spec.claim.margin, confidence=level, seed=spec.seed).to_json()
 
 
-def _secondary(spec: StudySpec, grid: Sequence[Cell], table: _Table, name: str) -> dict[str, Any] | None:
+def _secondary(spec: StudySpec, table: Columns, name: str, level: float) -> dict[str, Any] | None:
     """Regret and best cell by a score of which less is better; in units of that score."""
     values = table.values(name)
     if np.isnan(values).all(axis=1).any():
         return None  # a cell that always diverged has no such score, and so no place in the comparison
-    document = _compared(spec, grid, table, -values, None)
+    document = _compared(spec, table.arguments(-values, with_images=False), level)
     found = {}
     for who in ("prescribed", "best"):
         summary = document[who]
@@ -142,7 +109,9 @@ def _secondary(spec: StudySpec, grid: Sequence[Cell], table: _Table, name: str) 
     return {"score": name, "lower_is_better": True, "regret": document["regret"], **found}
 
 
-def _notes(spec: StudySpec, scores: Sequence[Score], runs: int, status: str, complete: int) -> list[dict[str, str]]:
+def _notes(
+    spec: StudySpec, scores: Sequence[Score], runs: int, status: str, complete: int, looks: int
+) -> list[dict[str, str]]:
     notes = []
     info = registry.get(spec.dataset)
     if info.is_paper_data is not True:
@@ -151,13 +120,29 @@ def _notes(spec: StudySpec, scores: Sequence[Score], runs: int, status: str, com
     if failed:
         text = f"{len(failed)} of {spec.folds_used * runs} columns of replicates were dropped: a training failed"
         notes.append({"code": "failed", "text": text})
+    if looks > 1:
+        level = look_confidence(spec.claim.confidence, looks)
+        text = (
+            f"the study was extended after results were there, so this is look {looks} at its answer; its limits are "
+            f"at {100 * level:.4g} %, so that a wrong definite verdict at any look has a probability of at most "
+            f"{100 * (1 - spec.claim.confidence):.4g} %"
+        )
+        notes.append({"code": "looks", "text": text})
+    if spec.racing:
+        number = len(rounds(spec.folds_used, spec.runs))
+        text = (
+            f"the study races: after each of at most {number} rounds, cells out of the running got no more replicates; "
+            f"limits are at {100 * round_confidence(spec.claim.confidence, number):.4g} %, so that all rounds together "
+            f"keep {100 * spec.claim.confidence:.4g} %; means of different cells may be over different replicates"
+        )
+        notes.append({"code": "racing", "text": text})
     if status != "completed":
         text = f"the study is {status}; {complete} of {spec.folds_used * runs} columns of replicates are complete"
         notes.append({"code": "unfinished", "text": text})
     return notes
 
 
-def _nothing_yet(spec: StudySpec, grid: Sequence[Cell]) -> dict[str, Any]:
+def _nothing_yet(spec: StudySpec, grid: Sequence[Cell], level: float) -> dict[str, Any]:
     """The fields of a comparison without a single complete column."""
     point = {
         "label": grid[0].labels[0],
@@ -172,7 +157,7 @@ def _nothing_yet(spec: StudySpec, grid: Sequence[Cell]) -> dict[str, Any]:
         "sentence": "Nothing can be said before one column of replicates (every cell, one fold, one run) is complete.",
         "not_said": "",
         "margin": spec.claim.margin,
-        "confidence": spec.claim.confidence,
+        "confidence": level,
         "n": 0,
         "regret": {"estimate": None, "cross_fitted": None, "low": None, "high": None},
         "replicates_needed": None,

@@ -11,14 +11,13 @@ from studies.models import registry as models
 from studies.parts import (
     MAX_CELLS,
     Claim,
+    Document,
     Grid,
     NamedPoint,
-    Part,
     PartRule,
     Point,
     PrescribedRule,
     ReferenceRule,
-    plain,
 )
 
 SCHEMA_VERSION = 1
@@ -31,7 +30,7 @@ UNTITLED = "untitled"
 
 
 @dataclass(frozen=True)
-class StudySpec(Part):
+class StudySpec(Document):
     """One question: does the prescribed point sit near the empirical optimum of this task?
 
     Raises:
@@ -115,8 +114,16 @@ class StudySpec(Part):
             rule = f"must be auto or reference with bn_statistics {self.bn_statistics}, not {self.engine}"
             problems.append(Problem("engine", rule))
         if self.racing:
-            problems.append(Problem("racing", "must be false: racing is not part of this version"))
+            problems.extend(self._race_problems())
         return problems
+
+    def _race_problems(self) -> list[Problem]:
+        from studies.racing import rounds  # scipy, which a worker need not have
+
+        if len(rounds(self.folds_used, self.runs)) > 1:
+            return []
+        rule = f"must be false with {self.folds_used} folds and {self.runs} runs, which make a single round"
+        return [Problem("racing", rule)]
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
@@ -131,29 +138,6 @@ class StudySpec(Part):
     def replicates_per_cell(self) -> int:
         """Columns of the score table: folds used times runs."""
         return self.folds_used * self.runs
-
-    @classmethod
-    def from_json(cls, document: object) -> "StudySpec":
-        """Build from parsed JSON.
-
-        Raises:
-            SpecError: every broken rule, each with the dotted path of its field.
-        """
-        return cls.read("", document)
-
-    @classmethod
-    def from_json_text(cls, text: str) -> "StudySpec":
-        """Build from JSON text, as `canonical` writes it."""
-        return cls.from_json(json.loads(text))
-
-    def to_json(self) -> dict[str, Any]:
-        """The complete document, defaults filled in; `from_json` of it gives an equal specification."""
-        document: dict[str, Any] = plain(self)
-        return document
-
-    def canonical(self) -> str:
-        """JSON with sorted keys and no spaces: equal specifications have equal text."""
-        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @property
     def fingerprint(self) -> str:

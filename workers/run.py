@@ -65,6 +65,8 @@ def run(spec: StudySpec, dataset: PreparedDataset, out: Path, device: str, pack_
             another data set's results or those of another numeric class.
     """
     check_dataset(spec, dataset)
+    if spec.racing:
+        raise ValueError("racing must be false here: only the service drops cells between rounds")
     if pack_size < 1:
         raise ValueError(f"pack must be at least 1, not {pack_size}")
     numeric_class = numeric_class_of(spec.model, spec.engine, spec.precision, spec.bn_statistics, device)

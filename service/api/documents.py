@@ -50,6 +50,8 @@ def study_document(study: Study, pace: Pace | None, dashboard: int | None = None
         "optuna_study": study.optuna_name,
         "fingerprint": study.fingerprint,
         "runs": study.runs,
+        "looks": study.looks,
+        "race_runs": study.race_runs,
         "priority": study.priority,
         "dataset_sha256": study.dataset_sha256,
         "numeric_class": study.numeric_class,
@@ -86,6 +88,7 @@ def cell_document(cell: Cell, mean: float | None, std: float | None) -> dict[str
         "n": cell.n,
         "diverged": cell.diverged,
         "failed": cell.failed,
+        "dropped_after": cell.dropped_after,
         "mean": mean,
         "std": std,
     }

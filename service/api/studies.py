@@ -1,5 +1,6 @@
 """Studies: submission, listing, control."""
 
+import json
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -11,12 +12,13 @@ from service.api import cursor as cursors
 from service.api.body import json_body, json_schema
 from service.api.context import Context, Shared
 from service.api.documents import study_document
-from service.errors import Invalid
+from service.errors import Conflict, Invalid
 from service.estimate import estimate
 from service.lifecycle import Action, wish
 from service.store.queries import find_study, list_studies, pace
 from service.store.tables import Study
 from studies.fields import Integer, Problem, SpecError, read_object
+from studies.racing import MOST_LOOKS
 from studies.spec import MAX_TRAININGS, StudySpec
 
 router = APIRouter(prefix="/v1", tags=["studies"])
@@ -109,7 +111,11 @@ def resume_study(study_id: str, context: Shared) -> dict[str, Any]:
     ),
 )
 async def extend_study(study_id: str, request: Request, context: Shared) -> dict[str, Any]:
-    """Add runs per fold to a study, also to a completed one."""
+    """Add runs per fold to a study, also to a completed one.
+
+    Each extension after a result is one more look at the answer, and is paid for: the interval of look k is at level
+    1 - a/2^(k - 1), so that all looks together give a wrong definite verdict with probability a at most.
+    """
     document = await json_body(request)
     try:
         more = read_object("", document, EXTENSION, ["runs"])["runs"]
@@ -138,6 +144,11 @@ def _act(context: Context, study_id: str, action: Action, more_runs: int = 0) ->
         study = find_study(session, study_id, lock=True)
         desired = wish(action, study.shown)
         if action is Action.EXTEND:
+            if json.loads(study.spec)["racing"]:
+                raise Conflict("a racing study has rounds that were fixed beforehand; submit another with more runs")
+            if study.looks >= MOST_LOOKS:
+                raise Conflict(f"the study has been looked at {study.looks} times; submit another with more runs")
+            study.looks += study.done > 0
             total = study.total // study.runs * (study.runs + more_runs)
             if total > MAX_TRAININGS:
                 raise Invalid([Problem("runs", f"must leave at most {MAX_TRAININGS:,} trainings, not {total:,}")])

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
+from studies.racing import rounds
 
 from service import lifecycle
 from service.lifecycle import Status
@@ -47,6 +48,8 @@ def open_study(session: Session, study_id: str, dataset_sha256: str, images: int
     study = _study(session, study_id)
     if study.dataset_sha256 is None:
         study.dataset_sha256, study.images = dataset_sha256, images
+        spec, grid = plan(study.spec)
+        study.race_runs = rounds(spec.folds_used, spec.runs)[0] if spec.racing else None
         session.add_all(
             Cell(
                 study_id=study.id,
@@ -56,7 +59,7 @@ def open_study(session: Session, study_id: str, dataset_sha256: str, images: int
                 labels=list(cell.labels),
                 in_grid=cell.in_grid,
             )
-            for cell in plan(study.spec)[1]
+            for cell in grid
         )
         study.revision += 1
 
@@ -76,7 +79,7 @@ def settle(session: Session, study: Study) -> Status:
     Returns:
         The status it has now.
     """
-    columns = study.total // max(1, _cell_count(session, study))
+    columns = plan(study.spec)[0].folds_used * (study.race_runs or study.runs)
     complete = columns - failed_columns(session, study.id) if study.done >= study.total else 0
     status = lifecycle.settle(study.status, study.desired, study.done, study.total, complete)
     if status != study.status:
@@ -122,7 +125,7 @@ def lease(session: Session, study_id: str, capacity: Capacity, worker: str, nume
     pack = next((pack for pack in live if pack.state == "waiting"), None)
     spec, grid = plan(study.spec)
     if pack is None:
-        if study.done + sum(len(other.members) for other in live) >= study.total:
+        if study.done + sum(len(other.members) for other in live) >= open_replicates(session, study):
             return None
         members = next_pack(_pending(session, study, spec, live), capacity)
         if not members:
@@ -252,17 +255,29 @@ def _enter(study: Study, status: Status) -> None:
     study.finished_at = now() if status in lifecycle.TERMINAL else None
 
 
+def open_replicates(session: Session, study: Study) -> int:
+    """How many replicates may be stored by now: all of them, or those of a race's rounds up to the present one."""
+    if study.race_runs is None:
+        return study.total
+    return plan(study.spec)[0].folds_used * sum(_open_runs(session, study))
+
+
+def _open_runs(session: Session, study: Study) -> list[int]:
+    """Runs per fold that each cell may have by now, in order of the cells."""
+    rows = session.scalars(sa.select(Cell.dropped_after).where(Cell.study_id == study.id).order_by(Cell.cell))
+    return [(study.race_runs or study.runs) if dropped_after is None else dropped_after for dropped_after in rows]
+
+
 def _pending(session: Session, study: Study, spec: StudySpec, live: Sequence[Pack]) -> list[Key]:
     taken = stored_keys(session, study.id)
     taken.update((cell, fold, run) for pack in live for cell, fold, run in pack.members)
-    count = _cell_count(session, study)
-    keys = ((cell, fold, run) for run in range(study.runs) for fold in range(spec.folds_used) for cell in range(count))
+    keys = (
+        (cell, fold, run)
+        for cell, runs in enumerate(_open_runs(session, study))
+        for run in range(runs)
+        for fold in range(spec.folds_used)
+    )
     return [key for key in keys if key not in taken]
-
-
-def _cell_count(session: Session, study: Study) -> int:
-    query = sa.select(sa.func.count()).select_from(Cell).where(Cell.study_id == study.id)
-    return session.scalar(query) or 0
 
 
 def _study(session: Session, study_id: str) -> Study:

@@ -20,6 +20,7 @@ from service.dispatch.cluster import Cluster, Slot
 from service.dispatch.leader import Leadership
 from service.dispatch.opening import Opening
 from service.dispatch.pace import Pace
+from service.dispatch.race import Races
 from service.dispatch.runs import Runs, pack_is_wanted
 from service.dispatch.slots import Slots
 from service.errors import LeadershipLost
@@ -56,6 +57,7 @@ class Dispatcher:
         self._chores = Chores()
         self.leadership = Leadership(store)
         self._opening = Opening(self.leadership, self._chores, settings.data)
+        self._races = Races(store, self.leadership, self._chores)
         self._pace = Pace(settings.pack_seconds)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
@@ -149,6 +151,7 @@ class Dispatcher:
             studies = list(unsettled_studies(session))
         self._stop_unwanted(hands.runs)
         self._opening.open(studies)
+        self._races.advance(studies)
         self._fill(hands, studies)
         hands.runs.write_progress()
 

@@ -1,7 +1,7 @@
 """What is read from the store."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from service.errors import NotFound
 from service.lifecycle import Desired, Status
 from service.store.tables import Cell, Pack, Replicate, Study
-from studies.answer import Score
+from studies.columns import Score
 
 
 def find_study(session: Session, study_id: str, lock: bool = False) -> Study:
@@ -53,6 +53,12 @@ def study_cells(session: Session, study_id: str) -> Sequence[Cell]:
     return session.scalars(sa.select(Cell).where(Cell.study_id == study_id).order_by(Cell.cell)).all()
 
 
+def dropped_cells(session: Session, study_id: str) -> dict[int, int]:
+    """Cells that a race dropped, with the runs that they have."""
+    query = sa.select(Cell.cell, Cell.dropped_after).where(Cell.study_id == study_id, Cell.dropped_after.is_not(None))
+    return {cell: runs for cell, runs in session.execute(query) if runs is not None}
+
+
 def study_packs(session: Session, study_id: str, states: Sequence[str] | None = None) -> Sequence[Pack]:
     """The packs of a study, oldest first."""
     query = sa.select(Pack).where(Pack.study_id == study_id).order_by(Pack.ordinal)
@@ -77,8 +83,8 @@ def replicate_page(
     return session.scalars(query if limit is None else query.limit(limit)).all()
 
 
-def scores(session: Session, study_id: str) -> list[Score]:
-    """The scores of a study in the order (cell, fold, run), without curves."""
+def scores(session: Session, study_id: str, of: Collection[int] | None = None) -> list[Score]:
+    """The scores of a study, or of some of its cells, in the order (cell, fold, run), without curves."""
     columns = (
         Replicate.cell,
         Replicate.fold,
@@ -89,6 +95,7 @@ def scores(session: Session, study_id: str) -> list[Score]:
         Replicate.train_loss,
     )
     query = sa.select(*columns).where(Replicate.study_id == study_id)
+    query = query if of is None else query.where(Replicate.cell.in_(of))
     rows = session.execute(query.order_by(Replicate.cell, Replicate.fold, Replicate.run))
     return [Score(*row) for row in rows]
 

@@ -91,6 +91,10 @@ class Study(Base):
 
     images: Mapped[int | None]
     """Images of the data set, once it is prepared."""
+    looks: Mapped[int] = mapped_column(default=1, server_default="1")
+    """How often its answer could be seen: one more with each extension after a result."""
+    race_runs: Mapped[int | None]
+    """Runs that are open in the present round of a race; None for a study that does not race."""
 
     @property
     def optuna_name(self) -> str:
@@ -122,6 +126,8 @@ class Cell(Base):
     failed: Mapped[int] = mapped_column(default=0)
     recorded_n: Mapped[int] = mapped_column(default=0)
     """How many of them Optuna's record knows."""
+    dropped_after: Mapped[int | None]
+    """Runs after which a race gave it no more."""
 
 
 class Pack(Base):
@@ -194,6 +200,32 @@ class IdempotencyKey(Base):
     request_sha256: Mapped[str] = mapped_column(String(64))
     study_id: Mapped[str] = mapped_column(String(32))
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Suite(Base):
+    """Several studies with one table; the API writes it with its studies and never changes it."""
+
+    __tablename__ = "gb_suites"
+
+    ordinal: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(32), unique=True)
+    name: Mapped[str] = mapped_column(Text)
+    spec: Mapped[str] = mapped_column(Text)
+    """Canonical JSON."""
+    key: Mapped[str | None] = mapped_column(String(200), unique=True)
+    """The Idempotency-Key that made it."""
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class SuiteStudy(Base):
+    """A study of a suite. It outlives the study, so that the suite's table can say that it was deleted."""
+
+    __tablename__ = "gb_suite_studies"
+
+    suite_id: Mapped[str] = mapped_column(ForeignKey("gb_suites.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    """In the specification's list of studies."""
+    study_id: Mapped[str] = mapped_column(String(32))
 
 
 class Leader(Base):

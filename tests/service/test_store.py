@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from service_data import lease as lease_pack
 from service_data import opened, row, rows, submit, take_in
 from sqlalchemy.exc import IntegrityError, StatementError
@@ -51,6 +53,22 @@ def test_migrated_schema_equals_the_tables_also_beside_optunas(database: str, op
     store.close()
 
 
+def test_a_study_of_the_first_schema_lives_on(database: str) -> None:
+    store = Store(database)
+    command.upgrade(store._alembic(), "0001")
+    values = "1, 'a1', 'old', 'f', '{}', 0, 3, 30, 'run', 'completed', 30, 7, '2026-01-02 03:04:05+00:00'"
+    columns = "ordinal, id, name, fingerprint, spec, priority, runs, total, desired, status, done, revision, created_at"
+    with store.write() as session:
+        session.execute(sa.text(f"INSERT INTO gb_studies ({columns}) VALUES ({values})"))
+        session.execute(sa.text("INSERT INTO gb_cells VALUES ('a1', 0, 0.1, 0.9, '[\"golden\"]', true, 30, 1, 0, 30)"))
+    store.migrate()
+    assert differences(store) == []
+    study = row(store, "a1")
+    assert (study.name, study.shown, study.looks, study.race_runs) == ("old", "completed", 1, None)
+    assert [(cell.n, cell.dropped_after) for cell in rows(store, Cell, "a1")] == [(30, None)]
+    store.close()
+
+
 def test_migrate_changes_nothing_when_it_is_done_twice(database: str) -> None:
     store = Store(database)
     store.migrate()
@@ -82,7 +100,7 @@ def test_optuna_keeps_its_version_apart_from_ours(store: Store) -> None:
     with store.read() as session:
         ours = session.scalar(sa.text(f"SELECT version_num FROM {VERSION_TABLE}"))
         optunas = session.scalar(sa.text("SELECT version_num FROM alembic_version"))
-    assert ours == "0001"
+    assert ours == ScriptDirectory.from_config(store._alembic()).get_current_head()
     assert optunas != ours
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from studies.answer import SECONDARY, Score, answer, complete_columns
+from studies.answer import SECONDARY, answer
+from studies.columns import Score, complete_columns
 from studies.datasets import registry
 from studies.grid import cells
 from studies.spec import StudySpec
@@ -78,12 +79,12 @@ def test_only_whole_columns_count() -> None:
     found = scores()
     torn = [s for s in found if (s.cell, s.fold, s.run) != (5, 2, 1)]
     whole = [s for s in found if (s.fold, s.run) != (2, 1)]
-    assert complete_columns(torn, len(GRID)) == complete_columns(whole, len(GRID))
-    assert len(complete_columns(torn, len(GRID))) == 11
+    assert complete_columns(torn, len(GRID), {}) == complete_columns(whole, len(GRID), {})
+    assert len(complete_columns(torn, len(GRID), {})) == 11
     without, wanted = answered(torn, "running"), answered(whole, "running")
     assert without == wanted
     assert without["n"] == 11
-    assert complete_columns(found, len(GRID))[:5] == [(0, 0), (1, 0), (2, 0), (3, 0), (0, 1)]
+    assert complete_columns(found, len(GRID), {})[:5] == [(0, 0), (1, 0), (2, 0), (3, 0), (0, 1)]
 
 
 def test_the_order_of_the_scores_does_not_matter() -> None:

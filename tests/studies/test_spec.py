@@ -92,10 +92,11 @@ CHANGES: dict[str, Any] = {
     "weight_decay": 0,
     "bn_statistics": "moving",
     "engine": "reference",
+    "racing": True,
     "seed": 1,
     "claim": {"margin": 0.002},
 }
-ONLY_ONE_VALUE = {"schema", "model", "precision", "racing"}
+ONLY_ONE_VALUE = {"schema", "model", "precision"}
 
 
 def test_every_field_but_name_and_priority_changes_the_fingerprint() -> None:
@@ -309,7 +310,7 @@ NONSENSE: list[tuple[Any, str]] = [
     (LEAST | {"bn_statistics": "batch"}, "bn_statistics"),
     (LEAST | {"engine": "gpu"}, "engine"),
     (LEAST | {"precision": "fp16"}, "precision"),
-    (LEAST | {"racing": True}, "racing"),
+    (LEAST | {"racing": True, "folds_used": 2, "runs": 3}, "racing"),
     (LEAST | {"racing": 0}, "racing"),
     (LEAST | {"priority": 101}, "priority"),
     (LEAST | {"priority": 0.5}, "priority"),
@@ -477,7 +478,7 @@ DOCUMENTS = st.fixed_dictionaries(
         "unknown": JUNK,
     },
 )
-BEYOND_A_SCHEMA = ("must be at most folds", "must have distinct names", "trainings, not", "racing is not part")
+BEYOND_A_SCHEMA = ("must be at most folds", "must have distinct names", "trainings, not", "a single round")
 """Rules across fields."""
 
 
