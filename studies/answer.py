@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from studies.columns import Columns, Score, complete_columns
-from studies.compare import compare
+from studies.compare import compare, regret
 from studies.datasets import registry
 from studies.grid import Cell
 from studies.racing import look_confidence, round_confidence, rounds
@@ -49,7 +49,6 @@ def answer(
     level = _interval_confidence(spec, looks)
     spent = {
         "looks": looks,
-        "claimed_confidence": spec.claim.confidence,
         "racing": _race(spec, grid, scores, runs, dropped) if spec.racing else None,
     }
     notes = _notes(spec, scores, runs, status, len(columns), looks)
@@ -57,10 +56,13 @@ def answer(
     if not columns:
         return _nothing_yet(spec, grid, level) | spent | {"warnings": notes, "data_note": info.note}
     table = Columns(spec, grid, scores, columns, images or info.images)
-    document = _compared(spec, table.arguments(table.values("accuracy"), with_images=True), level) | spent
+    accuracy = table.arguments(table.values("accuracy"), with_images=True)
+    claim = spec.claim
+    comparison = compare(**accuracy, margin=claim.margin, confidence=level, claimed=claim.confidence, seed=spec.seed)
+    document = comparison.to_json() | spent
     document["prescribed"]["label"] = grid[0].labels[0]
     document["best"]["label"] = ", ".join(grid[document["best"]["cell"]].labels) or None
-    document["secondary"] = {name: _secondary(spec, table, name, level) for name in SECONDARY}
+    document["secondary"] = {name: _secondary(table, name, level) for name in SECONDARY}
     document["warnings"] = notes + document["warnings"]
     document["data_note"] = info.note
     if status != "completed" and document["verdict"] != "undecided":
@@ -91,16 +93,12 @@ def _race(
     }
 
 
-def _compared(spec: StudySpec, values: dict[str, Any], level: float) -> dict[str, Any]:
-    return compare(**values, margin=spec.claim.margin, confidence=level, seed=spec.seed).to_json()
-
-
-def _secondary(spec: StudySpec, table: Columns, name: str, level: float) -> dict[str, Any] | None:
+def _secondary(table: Columns, name: str, level: float) -> dict[str, Any] | None:
     """Regret and best cell by a score of which less is better; in units of that score."""
     values = table.values(name)
     if np.isnan(values).all(axis=1).any():
         return None  # a cell that always diverged has no such score, and so no place in the comparison
-    document = _compared(spec, table.arguments(-values, with_images=False), level)
+    document = regret(**table.arguments(-values, with_images=False), confidence=level).to_json()
     found = {}
     for who in ("prescribed", "best"):
         summary = document[who]
@@ -157,7 +155,8 @@ def _nothing_yet(spec: StudySpec, grid: Sequence[Cell], level: float) -> dict[st
         "sentence": "Nothing can be said before one column of replicates (every cell, one fold, one run) is complete.",
         "not_said": "",
         "margin": spec.claim.margin,
-        "confidence": level,
+        "confidence": spec.claim.confidence,
+        "level": level,
         "n": 0,
         "regret": {"estimate": None, "cross_fitted": None, "low": None, "high": None},
         "replicates_needed": None,

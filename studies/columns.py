@@ -91,7 +91,8 @@ class Columns:
         """
         images = self._images if with_images else None
         n_test = None if images is None else images // self._spec.folds
-        return {
+        sizes = {} if images is None or n_test is None else {"n_test": n_test, "n_train": images - n_test}
+        return sizes | {
             "scores": np.nan_to_num(values),
             "cells": [(cell.learning_rate, cell.momentum) for cell in self._grid],
             "derived": 0,
@@ -99,8 +100,6 @@ class Columns:
             "diverged": self._diverged,
             "observed": ~np.isnan(values),
             "references": _references(self._grid),
-            "n_test": n_test,
-            "n_train": None if n_test is None or images is None else images - n_test,
             "grid": [cell.in_grid for cell in self._grid],
         }
 

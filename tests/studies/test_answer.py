@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from studies.answer import SECONDARY, answer
-from studies.columns import Score, complete_columns
+from studies.columns import Score, complete_columns, score_table_of
+from studies.comparison.interval import competitor_limits
 from studies.datasets import registry
 from studies.grid import cells
+from studies.racing import rounds
 from studies.spec import StudySpec
 
 SPEC = StudySpec.from_json(
@@ -116,6 +118,47 @@ def test_a_study_that_is_not_completed_stays_undecided(status: str) -> None:
     assert "unfinished" in codes(document)
     text = next(warning["text"] for warning in document["warnings"] if warning["code"] == "unfinished")
     assert text == f"the study is {status}; 12 of 12 columns of replicates are complete"
+
+
+def test_an_extended_study_answers_at_the_level_of_its_look() -> None:
+    first = answered(scores())
+    third = answer(SPEC, GRID, scores(), SPEC.runs, "completed", looks=3)
+    assert (first["confidence"], first["level"]) == (0.95, 0.95)
+    assert (third["confidence"], third["level"]) == (0.95, 1 - 0.05 / 4)
+    assert third["regret"]["high"] > first["regret"]["high"]
+    assert ("looks" in codes(third), "looks" in codes(first)) == (True, False)
+
+
+def test_a_race_keeps_the_limits_of_what_it_dropped() -> None:
+    spec = replace(SPEC, racing=True, runs=8)
+    ends = rounds(SPEC.folds_used, 8)
+    assert len(ends) > 1
+    generator = np.random.default_rng(2)
+    every = [
+        Score(
+            cell.index, fold, run, "finished", 0.9 + 0.001 * generator.standard_normal() - 0.1 * (cell.index == 4), 0, 0
+        )
+        for run in range(8)
+        for fold in range(SPEC.folds_used)
+        for cell in GRID
+    ]
+    raced = [score for score in every if score.cell != 4 or score.run < ends[0]]
+    document = answer(spec, GRID, raced, 8, "completed", dropped={4: ends[0]})
+    assert document["n"] == 8 * SPEC.folds_used
+    assert document["level"] == pytest.approx(1 - 0.05 / len(ends))
+    wanted = {"dropped": 1, "planned": len(every), "trained": len(raced), "saved": len(every) - len(raced)}
+    assert document["racing"] == wanted | {"rounds": list(ends), "runs": 8}
+    assert 4 not in document["confidence_set"]["cells"]
+    early = [score for score in raced if score.run < ends[0]]
+    table = score_table_of(spec, GRID, early, {}, None)
+    later = score_table_of(spec, GRID, raced, {4: ends[0]}, None)
+    assert table is not None
+    assert later is not None
+    level = document["level"]
+    frozen, final = competitor_limits(table, level), competitor_limits(later, level)
+    assert (frozen.low[4], frozen.high[4]) == (final.low[4], final.high[4])
+    assert document["regret"]["high"] == pytest.approx(max(0, final.high.max()))
+    assert answer(spec, GRID, every, 8, "completed", dropped={4: ends[0]})["n"] < document["n"]  # torn columns
 
 
 def test_before_the_first_whole_column_the_same_fields_are_there_empty() -> None:
