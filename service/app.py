@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api import answers, catalog, data, operations, problems, studies
+from service.api import answers, catalog, data, operations, plots, problems, studies, suites
 from service.api.context import Context
 from service.dashboard import DashboardGate, is_dashboards
 from service.guard import Guard
@@ -15,6 +15,7 @@ from service.pages import routes as pages
 CONTENT_POLICY = (
     b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
+POLICY = b"content-security-policy"
 SAFE_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 
 
@@ -36,7 +37,8 @@ def create_app(context: Context, storage: Any) -> FastAPI:
     )
     app.state.context = context
     problems.install(app)
-    for router in (studies.router, data.router, answers.router, catalog.router, operations.router, pages.router):
+    parts = (studies, suites, data, answers, plots, catalog, operations, pages)
+    for router in (part.router for part in parts):
         app.include_router(router)
     pages.mount_static(app)
 
@@ -57,13 +59,14 @@ class SafeHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = list(SAFE_HEADERS)
-        if not is_dashboards(scope):  # the dashboard brings inline styles of its own
-            headers.append((b"content-security-policy", CONTENT_POLICY))
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *headers]}
+                headers = [*message["headers"], *SAFE_HEADERS]
+                own = is_dashboards(scope) or any(name == POLICY for name, _ in headers)
+                if not own:  # the dashboard has inline styles, a picture a stricter policy of its own
+                    headers.append((POLICY, CONTENT_POLICY))
+                message = {**message, "headers": headers}
             await send(message)
 
         await self._app(scope, receive, with_headers)

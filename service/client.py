@@ -83,6 +83,10 @@ class Client:
         """The answer as it stands."""
         return self._call("GET", f"/v1/studies/{study_id}/comparison")
 
+    def pair(self, study_id: str, other_id: str) -> dict[str, Any]:
+        """Two studies that share replicates, side by side; differences are the first minus the other."""
+        return self._call("GET", f"/v1/studies/{study_id}/comparison/{other_id}")
+
     def estimate(self, spec: dict[str, Any]) -> dict[str, Any]:
         """What a study would cost."""
         return self._call("POST", "/v1/estimates", json=spec)
@@ -95,12 +99,33 @@ class Client:
         self, study_id: str, seen: Callable[[dict[str, Any]], None] = lambda study: None, poll_seconds: float = 0.5
     ) -> dict[str, Any]:
         """Wait for the end of a study, telling `seen` its document now and then."""
-        while True:
-            study = self.study(study_id)
-            seen(study)
-            if study["status"] in ENDED:
-                return study
-            time.sleep(poll_seconds)
+        return _wait(lambda: self.study(study_id), seen, poll_seconds)
+
+    def submit_suite(self, spec: dict[str, Any], key: str | None = None) -> dict[str, Any]:
+        """Queue a suite with all its studies; arguments and errors as for `submit`."""
+        return self._call("POST", "/v1/suites", json=spec, headers={"Idempotency-Key": key or uuid.uuid4().hex})
+
+    def suite(self, suite_id: str) -> dict[str, Any]:
+        """One suite's document, with its studies."""
+        return self._call("GET", f"/v1/suites/{suite_id}")
+
+    def suites(self) -> Iterator[dict[str, Any]]:
+        """All suites, the newest first."""
+        return self._pages("/v1/suites", {})
+
+    def suite_table(self, suite_id: str) -> dict[str, Any]:
+        """A suite's table as it stands."""
+        return self._call("GET", f"/v1/suites/{suite_id}/table")
+
+    def cancel_suite(self, suite_id: str) -> dict[str, Any]:
+        """Cancel every study of a suite that has not ended."""
+        return self._call("POST", f"/v1/suites/{suite_id}/cancel")
+
+    def wait_suite(
+        self, suite_id: str, seen: Callable[[dict[str, Any]], None] = lambda suite: None, poll_seconds: float = 0.5
+    ) -> dict[str, Any]:
+        """Wait until every study of a suite has ended, telling `seen` the suite's document now and then."""
+        return _wait(lambda: self.suite(suite_id), seen, poll_seconds)
 
     def _pages(self, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
         cursor: str | None = None
@@ -132,6 +157,18 @@ class Client:
             if attempt < TRIES - 1:
                 time.sleep(0.2 * 2**attempt)
         raise problem
+
+
+def _wait(
+    look: Callable[[], dict[str, Any]], seen: Callable[[dict[str, Any]], None], poll_seconds: float
+) -> dict[str, Any]:
+    """Look until the status is a last one."""
+    while True:
+        document = look()
+        seen(document)
+        if document["status"] in ENDED:
+            return document
+        time.sleep(poll_seconds)
 
 
 def find_url() -> str:

@@ -64,6 +64,16 @@ def check(document: object, data: Path) -> Checked:
     return checked
 
 
+def check_key(key: str | None) -> None:
+    """Refuse an Idempotency-Key that cannot be stored.
+
+    Raises:
+        Invalid: it is empty or too long.
+    """
+    if key is not None and not 1 <= len(key) <= MAX_KEY:
+        raise Invalid([Problem("Idempotency-Key", f"must have 1 to {MAX_KEY} characters")])
+
+
 def submit(store: Store, checked: Checked, key: str | None) -> tuple[Study, bool]:
     """Store a study, or find the one that the same key made.
 
@@ -78,8 +88,7 @@ def submit(store: Store, checked: Checked, key: str | None) -> tuple[Study, bool
     Raises:
         Invalid: the key was used for another specification, or is too long.
     """
-    if key is not None and not 1 <= len(key) <= MAX_KEY:
-        raise Invalid([Problem("Idempotency-Key", f"must have 1 to {MAX_KEY} characters")])
+    check_key(key)
     try:
         with store.write() as session:
             return _submit(session, checked, key)
@@ -89,12 +98,20 @@ def submit(store: Store, checked: Checked, key: str | None) -> tuple[Study, bool
 
 
 def _submit(session: Session, checked: Checked, key: str | None) -> tuple[Study, bool]:
-    spec = checked.spec
-    request = hashlib.sha256(spec.canonical().encode()).hexdigest()
+    request = hashlib.sha256(checked.spec.canonical().encode()).hexdigest()
     if key is not None:
         earlier = _earlier(session, key, request)
         if earlier is not None:
             return earlier, False
+    study = insert_study(session, checked)
+    if key is not None:
+        session.add(IdempotencyKey(key=key, request_sha256=request, study_id=study.id))
+    return study, True
+
+
+def insert_study(session: Session, checked: Checked) -> Study:
+    """Add a queued study to a transaction."""
+    spec = checked.spec
     study = Study(
         id=secrets.token_hex(6),
         name=spec.name,
@@ -105,11 +122,9 @@ def _submit(session: Session, checked: Checked, key: str | None) -> tuple[Study,
         total=checked.trainings,
     )
     session.add(study)
-    if key is not None:
-        session.add(IdempotencyKey(key=key, request_sha256=request, study_id=study.id))
     session.flush()
     session.refresh(study)
-    return study, True
+    return study
 
 
 def _earlier(session: Session, key: str, request: str) -> Study | None:

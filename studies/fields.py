@@ -196,6 +196,19 @@ class Items:
         return schema | {"uniqueItems": True} if self.distinct else schema
 
 
+@dataclass(frozen=True)
+class Nullable:
+    """Null, or what another rule accepts."""
+
+    of: Rule
+
+    def read(self, path: str, value: object) -> Any:
+        return None if value is None else self.of.read(path, value)
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"anyOf": [self.of.json_schema(), {"type": "null"}]}
+
+
 def shortened(problems: list[Problem], path: str) -> list[Problem]:
     """The first of many problems of one list or object, and how many more there are: an answer stays readable."""
     more = len(problems) - MOST_PROBLEMS

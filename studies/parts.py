@@ -1,5 +1,6 @@
 """The parts of a study specification: points, axes, the grid and the claim."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
@@ -71,6 +72,34 @@ def plain(value: Any) -> Any:
     if isinstance(value, Part):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True)
+class Document(Part):
+    """A whole specification, which goes to JSON and comes back equal."""
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """Build from parsed JSON.
+
+        Raises:
+            SpecError: every broken rule, each with the dotted path of its field.
+        """
+        return cls.read("", document)
+
+    @classmethod
+    def from_json_text(cls, text: str) -> Self:
+        """Build from JSON text, as `canonical` writes it."""
+        return cls.from_json(json.loads(text))
+
+    def to_json(self) -> dict[str, Any]:
+        """The complete document, defaults filled in; `from_json` of it gives an equal specification."""
+        document: dict[str, Any] = plain(self)
+        return document
+
+    def canonical(self) -> str:
+        """JSON with sorted keys and no spaces: equal specifications have equal text."""
+        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from service.api.context import Context, Shared
 from service.api.studies import read_study
 from service.errors import NotFound
 from service.lifecycle import TERMINAL
+from service.pairs import read_pair
+from studies.pair_answer import pair_answer
 
 router = APIRouter(prefix="/v1/studies/{study_id}", tags=["answers"])
 POLL_SECONDS = 0.5
@@ -25,6 +27,17 @@ KEEPALIVE_SECONDS = 15.0
 async def get_comparison(study_id: str, context: Shared) -> dict[str, Any]:
     """Compare the prescribed point with everything it was tried against."""
     return await context.reports.comparison(study_id)
+
+
+@router.get("/comparison/{other}")
+async def get_pair(study_id: str, other: str, context: Shared) -> dict[str, Any]:
+    """Compare two studies that share data, model, folds and seed, replicate by replicate.
+
+    Every difference is this study minus the other, at the prescribed points and with each study at its own best cell,
+    selected on one half of the replicates and measured on the other.
+    """
+    members = await run_in_threadpool(read_pair, context.store, study_id, other)
+    return await context.reports.run(pair_answer, *members)
 
 
 # Not `response_class=EventSourceResponse`: FastAPI then takes the function itself for a generator of events.

@@ -7,10 +7,11 @@ from fastapi import APIRouter
 
 from service.api.context import Shared
 from studies import golden
-from studies.catalog import presets
+from studies.catalog import presets, suites
 from studies.datasets.registry import DATASETS, DatasetInfo
 from studies.grid import cells
 from studies.models.registry import MODELS
+from studies.suite import SuiteSpec
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
 
@@ -29,7 +30,7 @@ def get_derived() -> dict[str, Any]:
 
 @router.get("/presets")
 def get_presets() -> dict[str, Any]:
-    """List ready specifications."""
+    """List ready specifications of studies, and of suites with the quick version of each."""
     items = [
         {
             "name": preset.name,
@@ -39,7 +40,16 @@ def get_presets() -> dict[str, Any]:
         }
         for preset in presets().values()
     ]
-    return {"items": items, "next": None}
+    ready = [
+        {"name": preset.name, "title": preset.title, **_suite(preset.spec), "quick": _suite(preset.quick)}
+        for preset in suites().values()
+    ]
+    return {"items": items, "next": None, "suites": ready}
+
+
+def _suite(spec: SuiteSpec) -> dict[str, Any]:
+    trainings = sum(len(cells(study)) * study.replicates_per_cell for study in spec.studies)
+    return {"trainings": trainings, "spec": spec.to_json()}
 
 
 @router.get("/datasets")

@@ -15,7 +15,7 @@ from service.api.documents import study_document
 from service.errors import Conflict, Invalid
 from service.estimate import estimate
 from service.lifecycle import Action, wish
-from service.store.queries import find_study, list_studies, pace
+from service.store.queries import find_study, list_studies, paces
 from service.store.tables import Study
 from studies.fields import Integer, Problem, SpecError, read_object
 from studies.racing import MOST_LOOKS
@@ -70,7 +70,8 @@ def get_studies(
     position = cursors.decode(cursor, 1)
     with context.store.read() as session:
         rows = list_studies(session, limit + 1, position[0] if position else None, fingerprint)
-        items = [study_document(row, pace(session, row.id)) for row in rows[:limit]]
+        measured = paces(session, [row.id for row in rows[:limit]])
+        items = [study_document(row, measured.get(row.id)) for row in rows[:limit]]
         following = cursors.encode(rows[limit - 1].ordinal) if len(rows) > limit else None
     return {"items": items, "next": following}
 
@@ -135,7 +136,7 @@ def read_study(context: Context, study_id: str) -> dict[str, Any]:
     with context.store.read() as session:
         study = find_study(session, study_id)
         number = context.optuna_number(study.optuna_name) if study.recorded else None
-        return study_document(study, pace(session, study_id), number)
+        return study_document(study, paces(session, [study_id])[study_id], number)
 
 
 def _act(context: Context, study_id: str, action: Action, more_runs: int = 0) -> dict[str, Any]:
@@ -157,4 +158,4 @@ def _act(context: Context, study_id: str, action: Action, more_runs: int = 0) ->
         session.execute(sa.update(Study).where(Study.id == study_id).values(revision=Study.revision + 1))
         session.flush()
         session.refresh(study)
-        return study_document(study, pace(session, study_id))
+        return study_document(study, paces(session, [study_id])[study_id])

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,23 @@ from rich.table import Table
 
 from service.client import Client
 from service.errors import GoldenbenchError
-from studies.catalog import presets
+from studies.catalog import presets, suites
 
 
 class NoSuchStudySpec(GoldenbenchError):
     """There is no such preset or file."""
 
 
-def submit(what: str, wait: bool, url: str | None) -> int:
-    """Queue a preset or a file; exit code as `watch` if it waits."""
+def submit(spec: dict[str, Any], wait: bool, url: str | None) -> int:
+    """Queue a study; exit code as `watch` if it waits."""
     with Client(url) as client:
-        study = client.submit(read_spec(what))
+        study = client.submit(spec)
         print(study["id"])
         if not wait:
             return 0
         ended = follow(client, study["id"])
         show_comparison(client, study["id"], Console())
-    return _exit_code(ended)
+    return exit_code(ended)
 
 
 def watch(study_id: str, url: str | None) -> int:
@@ -36,10 +37,11 @@ def watch(study_id: str, url: str | None) -> int:
     with Client(url) as client:
         ended = follow(client, study_id)
     print(ended["status"])
-    return _exit_code(ended)
+    return exit_code(ended)
 
 
-def _exit_code(ended: dict[str, Any]) -> int:
+def exit_code(ended: dict[str, Any]) -> int:
+    """0 for what completed, 3 for what ended otherwise."""
     return 0 if ended["status"] == "completed" else 3
 
 
@@ -52,25 +54,50 @@ def compare(study_id: str, as_json: bool, url: str | None) -> None:
             show_comparison(client, study_id, Console())
 
 
-def read_spec(what: str) -> dict[str, Any]:
-    """The document of a preset, a file, or standard input.
+def read_spec(what: str, quick: bool) -> dict[str, Any]:
+    """The document of a preset, a file, or standard input: a study's, or a suite's if it has `studies`.
+
+    Args:
+        what: which.
+        quick: whether the quick version of a suite is wanted.
 
     Raises:
-        NoSuchStudySpec: neither a preset nor a readable JSON file.
+        NoSuchStudySpec: neither a preset nor a readable JSON file, or nothing that has a quick version.
     """
-    known = presets()
+    known, known_suites = presets(), suites()
+    if what in known_suites:
+        return (known_suites[what].quick if quick else known_suites[what].spec).to_json()
+    if quick:
+        raise NoSuchStudySpec(f"{what} has no quick version; {', '.join(known_suites)} has one")
     if what in known:
         return known[what].spec.to_json()
     try:
         text = sys.stdin.read() if what == "-" else Path(what).read_text(encoding="utf-8")
         document = json.loads(text)
     except (OSError, ValueError) as error:
-        raise NoSuchStudySpec(f"{what} is neither a preset ({', '.join(known)}) nor a JSON file: {error}") from error
+        raise NoSuchStudySpec(
+            f"{what} is neither a preset ({', '.join([*known, *known_suites])}) nor a JSON file: {error}"
+        ) from error
     return document  # type: ignore[no-any-return]  # the service checks it
 
 
 def follow(client: Client, study_id: str, console: Console | None = None) -> dict[str, Any]:
     """Show a progress bar until a study ends; return its last document."""
+    ended = show_progress(lambda seen: client.wait(study_id, seen), console)
+    if ended["reason"]:
+        print(ended["reason"], file=sys.stderr)
+    return ended
+
+
+def show_progress(
+    wait: Callable[[Callable[[dict[str, Any]], None]], dict[str, Any]], console: Console | None = None
+) -> dict[str, Any]:
+    """Show a progress bar while something is waited for.
+
+    Args:
+        wait: tells the function that it is given the document now and then, and returns the last one.
+        console: where.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -92,10 +119,7 @@ def follow(client: Client, study_id: str, console: Console | None = None) -> dic
                 eta=_eta(study["eta_seconds"]),
             )
 
-        ended = client.wait(study_id, seen)
-    if ended["reason"]:
-        print(ended["reason"], file=sys.stderr)
-    return ended
+        return wait(seen)
 
 
 def show_comparison(client: Client, study_id: str, console: Console) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import answers, nodes
+from service.cli import answers, nodes, pairs, suites
 from service.cli.demo import run_demo
 from service.errors import GoldenbenchError
 
@@ -61,10 +61,19 @@ def worker(
 def submit(
     what: Annotated[str, typer.Argument(help="A preset's name, a JSON file, or - for standard input")],
     wait: Annotated[bool, typer.Option("--wait", help="Watch it and print the answer")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Of a suite that ships: the version of some minutes")] = False,
     url: Url = None,
 ) -> None:
-    """Queue a study."""
-    raise typer.Exit(answers.submit(what, wait, url))
+    """Queue a study, or a suite of studies."""
+    spec = answers.read_spec(what, quick)
+    submit_it = suites.submit if isinstance(spec, dict) and "studies" in spec else answers.submit
+    raise typer.Exit(submit_it(spec, wait, url))
+
+
+@app.command()
+def table(suite: Annotated[str, typer.Argument(help="A suite's id")], as_json: AsJson = False, url: Url = None) -> None:
+    """Print a suite's table: each row beside what the paper reports, and what the differences say."""
+    suites.table(suite, as_json, url)
 
 
 @app.command()
@@ -75,10 +84,19 @@ def watch(study: Annotated[str, typer.Argument(help="A study's id")], url: Url =
 
 @app.command()
 def compare(
-    study: Annotated[str, typer.Argument(help="A study's id")], as_json: AsJson = False, url: Url = None
+    study: Annotated[str, typer.Argument(help="A study's id")],
+    other: Annotated[str | None, typer.Argument(help="Another study's id: compare the two instead")] = None,
+    as_json: AsJson = False,
+    url: Url = None,
 ) -> None:
-    """Print the answer: verdict, interval, the prescribed point beside the best cell and the references."""
-    answers.compare(study, as_json, url)
+    """Print the answer: verdict, interval, the prescribed point beside the best cell and the references.
+
+    With two studies that share data, folds and seed: how they differ at their prescribed points and best cells.
+    """
+    if other is None:
+        answers.compare(study, as_json, url)
+    else:
+        pairs.compare_pair(study, other, as_json, url)
 
 
 @app.command()

@@ -119,18 +119,33 @@ class Pace:
     """Network-epochs that running packs have behind them."""
 
 
-def pace(session: Session, study_id: str) -> Pace:
-    """Measure a study's pace from its packs and replicates."""
-    packs = session.execute(
-        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(Pack.epochs_done), 0)).where(
-            Pack.study_id == study_id, Pack.state == "running"
-        )
-    ).one()
-    seconds = session.scalar(
-        sa.select(sa.func.sum(Pack.seconds)).where(Pack.study_id == study_id, Pack.state == "done")
+def paces(session: Session, study_ids: Sequence[str]) -> dict[str, Pace]:
+    """Measure the pace of studies from their packs and replicates, in two queries for all of them."""
+    running = Pack.state == "running"
+    query = sa.select(
+        Pack.study_id,
+        sa.func.count().filter(running),
+        sa.func.coalesce(sa.func.sum(Pack.epochs_done).filter(running), 0),
+        sa.func.sum(Pack.seconds).filter(Pack.state == "done"),
     )
-    done = session.scalar(sa.select(Study.done).where(Study.id == study_id))
-    return Pace(seconds / done if seconds and done else None, int(packs[0]), int(packs[1]))
+    packs = {row[0]: row for row in session.execute(query.where(Pack.study_id.in_(study_ids)).group_by(Pack.study_id))}
+    found = {}
+    for study_id, done in session.execute(sa.select(Study.id, Study.done).where(Study.id.in_(study_ids))):
+        _, count, epochs, seconds = packs.get(study_id, (study_id, 0, 0, None))
+        found[study_id] = Pace(seconds / done if seconds and done else None, int(count), int(epochs))
+    return found
+
+
+def cell_accuracies(session: Session, study_id: str) -> dict[int, list[float]]:
+    """The accuracies of each cell that has some, in the order of run and fold, in which they were asked for."""
+    query = sa.select(Replicate.cell, Replicate.accuracy).where(
+        Replicate.study_id == study_id, Replicate.accuracy.is_not(None), Replicate.outcome != "failed"
+    )
+    found: dict[int, list[float]] = {}
+    for cell, accuracy in session.execute(query.order_by(Replicate.cell, Replicate.run, Replicate.fold)):
+        assert accuracy is not None  # by the query, which its type does not say
+        found.setdefault(cell, []).append(accuracy)
+    return found
 
 
 def cell_statistics(session: Session, study_id: str) -> dict[int, tuple[float | None, float | None]]:

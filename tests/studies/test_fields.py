@@ -15,6 +15,7 @@ from studies.fields import (
     Flag,
     Integer,
     Items,
+    Nullable,
     Number,
     Problem,
     Rule,
@@ -55,6 +56,8 @@ def nested(depth: int) -> list[Any]:
         (Flag(), False, False),
         (Items(COUNT, 0, 2), [], ()),
         (Items(COUNT, 0, 2), (2, 1), (2, 1)),
+        (Nullable(COUNT), None, None),
+        (Nullable(COUNT), 3.0, 3),
     ],
 )
 def test_a_rule_reads_what_obeys_it_into_one_type(rule: Rule, value: object, read: object) -> None:
@@ -103,6 +106,7 @@ def test_a_rule_reads_what_obeys_it_into_one_type(rule: Rule, value: object, rea
         (Items(COUNT, 0, 2), [1, 2, 3], "must have 0 to 2 items, not 3"),
         (Items(COUNT, 0, 2, distinct=True), [1, 1.0], "must be distinct"),
         (Items(SHARE, 0, 2, distinct=True), [0.0, -0.0], "must be distinct"),
+        (Nullable(COUNT), 0, "whole number from 1 to 1,000, not 0"),
     ],
     ids=shown,
 )
