@@ -139,11 +139,15 @@ class Choice:
     """One of several names; `options` is called when needed, so that registries may grow."""
 
     options: Callable[[], Sequence[str]]
+    missing: Callable[[], Mapping[str, str]] = dict
+    """Names that would be there but for what is wrong with them."""
 
     def read(self, path: str, value: object) -> str:
         known = self.options()
         if not isinstance(value, str) or value not in known:
-            raise refuse(path, f"must be one of {', '.join(known)}", value)
+            rule = f"must be one of {', '.join(known)}"
+            broken = self.missing().get(value) if isinstance(value, str) else None
+            raise SpecError(Problem(path, f"{rule}; {broken}")) if broken else refuse(path, rule, value)
         return value
 
     def json_schema(self) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 A race looks at its data at the end of each of m rounds, which are fixed beforehand and hold whole runs over all folds.
 Every limit of every round is computed at error a/m. A dropped cell's paired data change no more, so its limits in the
 final table are those of its last round: `studies.compare.compare` at `round_confidence`, with the gaps in `observed`,
-gives the largest of frozen and live limits. See docs/method.md 6.
+gives the largest of frozen and live limits. A frozen limit can narrow no more, so a cell is dropped only once its own
+cannot stand in the way of `equivalent`; for the same reason a race cannot be extended. See docs/method.md 6.
 """
 
 import math
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 from studies.comparison.confidence_set import unbeaten
 from studies.comparison.interval import Verdict, competitor_limits, read_verdict, regret_interval
+from studies.comparison.standing import standing
 from studies.comparison.table import ScoreTable
 
 MIN_COLUMNS = 5
@@ -59,7 +61,7 @@ def round_confidence(confidence: float, n_rounds: int) -> float:
 
     Args:
         confidence: of the race as a whole, in [0.5, 1).
-        n_rounds: m >= 1, all that were planned, reached or not; after an extension also those before it.
+        n_rounds: m >= 1, all that were planned, reached or not.
 
     Returns:
         In [confidence, 1).
@@ -96,6 +98,10 @@ def look_confidence(confidence: float, looks: int) -> float:
 def decide(table: ScoreTable, margin: float, confidence: float, n_rounds: int) -> Decision:
     """Which cells leave the race at the end of a round, and whether it is over.
 
+    A cell leaves that another beats (`unbeaten`) and whose upper limit is below the margin. The prescribed cell and the
+    best stay. Which cells leave decides what the race costs, not what its interval promises. Without the second
+    condition a limit frozen above the margin would rule out `equivalent` for good.
+
     Args:
         table: scores so far; rows dropped earlier are not observed from then on.
         margin: in units of the score, >= 0.
@@ -111,10 +117,11 @@ def decide(table: ScoreTable, margin: float, confidence: float, n_rounds: int) -
     Assumes: as the interval; columns came in the order of the rounds.
     """
     level = round_confidence(confidence, n_rounds)
-    out = ~unbeaten(table, level)
+    limits = competitor_limits(table, level)
+    out = ~unbeaten(table, level) & (limits.high < margin)
+    out[[table.derived, standing(table).best]] = False
     out |= table.observed.sum(axis=1) < table.observed[table.derived].sum()
-    out[table.derived] = False
-    verdict = read_verdict(regret_interval(competitor_limits(table, level)), margin)
+    verdict = read_verdict(regret_interval(limits), margin)
     return Decision(tuple(int(row) for row in out.nonzero()[0]), verdict)
 
 

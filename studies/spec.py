@@ -40,8 +40,8 @@ class StudySpec(Document):
     RULES = {
         "schema": Integer(SCHEMA_VERSION, SCHEMA_VERSION),
         "name": Text(200),
-        "dataset": Choice(lambda: tuple(datasets.DATASETS)),
-        "model": Choice(lambda: tuple(models.MODELS)),
+        "dataset": Choice(lambda: tuple(datasets.DATASETS), lambda: datasets.DATASETS.problems),
+        "model": Choice(lambda: tuple(models.MODELS), lambda: models.MODELS.problems),
         "loss": Choice(lambda: LOSSES),
         "prescribed": PrescribedRule(),
         "grid": PartRule(Grid),

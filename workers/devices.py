@@ -5,6 +5,8 @@ import platform
 import shutil
 import subprocess
 
+from studies.models import registry
+
 
 def visible_gpus() -> list[str]:
     """Identifiers of the NVIDIA GPUs this process may use, found without importing torch."""
@@ -40,6 +42,12 @@ def numeric_class(engine: str, version: int, precision: str, device: str) -> str
     import torch
 
     return f"{engine}-{version} torch-{torch.__version__} {precision} {device_name(device)}"
+
+
+def with_code(numeric_class: str, model: str) -> str:
+    """A numeric class with the package and version that a model's code comes from, if it does not ship."""
+    code = registry.code_of(model)
+    return f"{numeric_class}, {model} of {code}" if code else numeric_class
 
 
 def available_threads() -> int:

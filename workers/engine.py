@@ -34,10 +34,17 @@ class Engine(Protocol):
     """Trains packs so that a member's bits never depend on the others, on threads or on order."""
 
     name: str
-    version: int
 
     def supports(self, config: TrainingConfig, device: str) -> bool:
         """Whether this engine can train that configuration on that device."""
+
+    def numeric_class(self, precision: str, device: str) -> str:
+        """What the bits of its results depend on besides their configurations, where it can train them.
+
+        Args:
+            precision: of the arithmetic.
+            device: `cpu` or `cuda`.
+        """
 
     def train(
         self, configs: Sequence[TrainingConfig], dataset: PreparedDataset, device: str, threads: int, hooks: Hooks

@@ -99,6 +99,10 @@ class PackedCpu:
         """The library's functions for this engine's instruction set."""
         return library.variant(self._isa or library.best_isa() or "baseline")
 
+    def numeric_class(self, precision: str, device: str) -> str:
+        """See `workers.engine.Engine.numeric_class`; the instruction set and the compiler decide the last bits."""
+        return numeric_class(f"{self.name}-{self.variant().label}", self.version, precision, device)
+
     def train(
         self, configs: Sequence[TrainingConfig], dataset: PreparedDataset, device: str, threads: int, hooks: Hooks
     ) -> list[TrainingResult]:
@@ -117,7 +121,7 @@ class PackedCpu:
                     replicates = dict(zip(distinct, made, strict=True))
 
                     def one(config: TrainingConfig) -> TrainingResult:
-                        return _train_one(config, dataset, replicates[_replicate_key(config)], variant, until_stopped)
+                        return _train_one(config, dataset, replicates[_replicate_key(config)], self, until_stopped)
 
                     return list(pool.map(one, configs))
                 finally:
@@ -268,7 +272,7 @@ def _replicate_key(config: TrainingConfig) -> tuple[int, int, int, int]:
 
 
 def _train_one(
-    config: TrainingConfig, dataset: PreparedDataset, shared: Replicate, variant: Variant, hooks: Hooks
+    config: TrainingConfig, dataset: PreparedDataset, shared: Replicate, engine: PackedCpu, hooks: Hooks
 ) -> TrainingResult:
     """Train one network and score it after each epoch.
 
@@ -278,7 +282,7 @@ def _train_one(
     began = time.monotonic()
     if hooks.cancelled():
         raise Cancelled
-    member = Member(config, dataset, shared, variant)
+    member = Member(config, dataset, shared, engine.variant())
     rows: list[tuple[float | None, float | None, float | None]] = []
     metrics: Metrics | None = None
     train_loss: float | None = None
@@ -314,8 +318,8 @@ def _train_one(
         curve=Curve(accuracy, loss, train),
         correct=None if metrics is None else np.packbits(metrics.correct.numpy()).tobytes(),
         seconds=time.monotonic() - began,
-        engine=PackedCpu.name,
+        engine=engine.name,
         precision=config.precision,
         device=device_name("cpu"),
-        numeric_class=numeric_class(f"{PackedCpu.name}-{variant.label}", PackedCpu.version, config.precision, "cpu"),
+        numeric_class=engine.numeric_class(config.precision, "cpu"),
     )

@@ -37,6 +37,7 @@ from studies.datasets.load import PreparedDataset
 from studies.results import TrainingResult
 from studies.spec import LOSSES
 from studies.training import TrainingConfig
+from workers.devices import numeric_class
 from workers.engine import Cancelled, DoesNotFit, Hooks
 from workers.packed_cpu import initial_model
 from workers.triton.data import DeviceImages, Replicates
@@ -68,6 +69,10 @@ class PackedCuda:
             and config.loss in LOSSES
             and importlib.util.find_spec("triton") is not None
         )
+
+    def numeric_class(self, precision: str, device: str) -> str:
+        """See `workers.engine.Engine.numeric_class`."""
+        return numeric_class(self.name, self.version, precision, device)
 
     def train(
         self, configs: Sequence[TrainingConfig], dataset: PreparedDataset, device: str, threads: int, hooks: Hooks

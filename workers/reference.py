@@ -15,7 +15,7 @@ from studies.models import registry
 from studies.models.initial import decayed, initialise
 from studies.results import Curve, Outcome, TrainingResult
 from studies.training import TrainingConfig
-from workers.devices import device_name, numeric_class
+from workers.devices import device_name, numeric_class, with_code
 from workers.engine import Cancelled, DoesNotFit, Hooks
 from workers.evaluation import Metrics, evaluate, set_population_statistics
 
@@ -86,8 +86,12 @@ class Reference:
     version = 1
 
     def supports(self, config: TrainingConfig, device: str) -> bool:
-        """Every registered model, on any device, in float32."""
-        return config.precision == "fp32"
+        """Every model that is registered on this machine, on any device, in float32."""
+        return config.precision == "fp32" and config.model in registry.MODELS
+
+    def numeric_class(self, precision: str, device: str) -> str:
+        """See `workers.engine.Engine.numeric_class`."""
+        return numeric_class(self.name, self.version, precision, device)
 
     def train(
         self, configs: Sequence[TrainingConfig], dataset: PreparedDataset, device: str, threads: int, hooks: Hooks
@@ -236,5 +240,5 @@ def _result(
         engine=Reference.name,
         precision=config.precision,
         device=device_name(device),
-        numeric_class=numeric_class(Reference.name, Reference.version, config.precision, device),
+        numeric_class=with_code(Reference().numeric_class(config.precision, device), config.model),
     )

@@ -42,6 +42,10 @@ class Announcement:
     threads: int
     numeric_classes: dict[str, str]
     """`model/engine/precision/bn_statistics` to the numeric class that the worker would give."""
+    models: dict[str, str]
+    """Every model that is registered on the worker's machine, with what its code comes from (`code_of`)."""
+    problems: tuple[str, ...]
+    """Entry points of models that are broken there."""
     networks: int
     """How many networks may be in one pack."""
     pid: int
@@ -55,12 +59,22 @@ def announce(wanted: Sequence[tuple[str, str, str, str]]) -> Announcement:
     Args:
         wanted: (model, engine, precision, bn_statistics) combinations that studies ask for.
     """
+    from studies.models.registry import MODELS, code_of
     from workers.devices import available_threads, device_name
     from workers.train import numeric_class_of
 
     device = worker_device()
-    classes = {"/".join(w): found for w in wanted if (found := numeric_class_of(*w, device)) is not None}
-    return Announcement(device, device_name(device), available_threads(), classes, 256, os.getpid(), VERSION)
+    return Announcement(
+        device=device,
+        device_name=device_name(device),
+        threads=available_threads(),
+        numeric_classes={"/".join(w): found for w in wanted if (found := numeric_class_of(*w, device)) is not None},
+        models={name: code_of(name) for name in MODELS},
+        problems=tuple(MODELS.problems.values()),
+        networks=256,
+        pid=os.getpid(),
+        version=VERSION,
+    )
 
 
 def run_pack(pack: str, attempt: int, dataset: str, engine: str, configs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from studies.datasets.load import PreparedDataset
 from studies.results import TrainingResult
 from studies.training import TrainingConfig
-from workers.devices import available_threads, numeric_class
+from workers.devices import available_threads, with_code
 from workers.engine import SILENT, Engine, Hooks
 from workers.packed_cpu import PackedCpu
 from workers.packed_cuda import PackedCuda
@@ -88,6 +88,4 @@ def numeric_class_of(model: str, engine: str, precision: str, bn_statistics: str
         chosen = choose_engine(probe, device, engine)
     except ValueError:
         return None
-    # The packed engine's results name their instruction set and compiler too; what is announced has to be equal.
-    label = f"{chosen.name}-{chosen.variant().label}" if isinstance(chosen, PackedCpu) else chosen.name
-    return numeric_class(label, chosen.version, precision, device)
+    return with_code(chosen.numeric_class(precision, device), model)

@@ -8,7 +8,7 @@ from studies.calibration.controls import max_t_bootstrap, naive_interval
 from studies.calibration.landscapes import SimulatedLandscape
 from studies.comparison.confidence_set import unbeaten
 from studies.comparison.cross_fit import cross_fitted_regret
-from studies.comparison.interval import competitor_limits, read_verdict, regret_interval
+from studies.comparison.interval import Verdict, competitor_limits, read_verdict, regret_interval
 
 CONFIDENCE = 0.95
 MARGIN = 0.002
@@ -59,6 +59,13 @@ def at_least(promise: float, n: int) -> float:
     return promise - ERRORS_ALLOWED * float(np.sqrt(promise * (1 - promise) / n))
 
 
+def is_wrong(verdict: Verdict, regret: float) -> bool:
+    """Whether a verdict for MARGIN is definite and wrong; where the regret is the margin itself, both are."""
+    if verdict == "equivalent":
+        return regret >= MARGIN - 1e-12
+    return verdict == "inferior" and regret <= MARGIN + 1e-12
+
+
 def measure(
     landscape: SimulatedLandscape, replicates: int, n: int, rng: np.random.Generator, *, n_test: int | None
 ) -> Coverage:
@@ -76,9 +83,7 @@ def measure(
     """
     truth = landscape.regret
     rows = np.array([_one(landscape, replicates, rng, n_test) for _ in range(n)])
-    low, high, estimate, cross, inside, verdict, naive_low, naive_high, boot_low, boot_high = rows.T
-    slack = 1e-12
-    wrong = ((verdict == 1) & (truth >= MARGIN - slack)) | ((verdict == -1) & (truth <= MARGIN + slack))
+    low, high, estimate, cross, inside, wrong, definite, naive_low, naive_high, boot_low, boot_high = rows.T
     return Coverage(
         landscape=landscape.name,
         replicates=replicates,
@@ -89,7 +94,7 @@ def measure(
         covered=_rate(low, high, truth),
         best_in_set=float(inside.mean()),
         wrong=float(wrong.mean()),
-        definite=float((verdict != 0).mean()),
+        definite=float(definite.mean()),
         plug_in=float(estimate.mean()),
         cross_fitted=float(cross.mean()),
         width=float(np.median(high - low)),
@@ -107,14 +112,15 @@ def _one(
 ) -> tuple[float, ...]:
     table = landscape.draw(replicates, rng, n_test=n_test)
     interval = regret_interval(competitor_limits(table, CONFIDENCE))
-    verdict = {"equivalent": 1.0, "inferior": -1.0, "undecided": 0.0}[read_verdict(interval, MARGIN)]
+    verdict = read_verdict(interval, MARGIN)
     return (
         interval.low,
         interval.high,
         interval.estimate,
         cross_fitted_regret(table) or 0.0,
         float(unbeaten(table, CONFIDENCE)[landscape.best]),
-        verdict,
+        is_wrong(verdict, landscape.regret),
+        verdict != "undecided",
         *naive_interval(table, CONFIDENCE),
         *max_t_bootstrap(table, CONFIDENCE, rng),
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from studies.calibration.coverage import CONFIDENCE, at_least
 from studies.calibration.landscapes import N_TEST, SimulatedLandscape, lattice, simulated, steps_from_middle
-from studies.comparison.confidence_set import confidence_set
+from studies.comparison.confidence_set import unbeaten
 from studies.comparison.interval import competitor_limits, read_verdict, regret_interval
 from studies.comparison.summary import paired_difference
 
@@ -116,9 +116,7 @@ def found_alone(replicates: int, n: int, rng: np.random.Generator, *, promised: 
     drop = np.full(len(lattice()), ahead)
     drop[len(drop) // 2] = 0.0
     landscape = even_noise("one ahead", drop)
-    alone = sum(
-        len(confidence_set(landscape.draw(replicates, rng, n_test=N_TEST), CONFIDENCE).cells) == 1 for _ in range(n)
-    )
+    alone = sum(unbeaten(landscape.draw(replicates, rng, n_test=N_TEST), CONFIDENCE).sum() == 1 for _ in range(n))
     return Promise("one member: best cell 7 standard errors ahead", replicates, promised, alone / n, n)
 
 

@@ -10,7 +10,18 @@ import scipy
 
 from studies.calibration.coverage import MARGIN, Coverage, at_least, measure
 from studies.calibration.landscapes import N_TEST, standard_landscapes
+from studies.calibration.looks import LookRates
 from studies.calibration.power import Promise, found_alone, found_equivalent, rounding_covered, twin_covered
+from studies.calibration.races import RaceRates
+from studies.calibration.sequential import (
+    look_notes,
+    look_table,
+    race_notes,
+    race_table,
+    run_looks,
+    run_races,
+    sequential_summary,
+)
 
 
 @dataclass(frozen=True)
@@ -98,12 +109,22 @@ def page(plan: Plan, command: str) -> tuple[str, bool]:
     """
     start = time.perf_counter()
     coverage, promises = run_coverage(plan), run_promises(plan)
+    races, looks = run_races(plan.n, plan.seed), run_looks(plan.n, plan.seed)
     seconds = time.perf_counter() - start
-    kept = all(row.kept for row in coverage if row.barred) and all(row.kept for row in promises)
-    return _text(plan, command, seconds, coverage, promises), kept
+    barred = [row for row in coverage if row.barred]
+    kept = all(all(row.kept for row in rows) for rows in (barred, promises, races, looks))
+    return _text(plan, command, seconds, coverage, promises, races, looks), kept
 
 
-def _text(plan: Plan, command: str, seconds: float, coverage: Sequence[Coverage], promises: Sequence[Promise]) -> str:
+def _text(
+    plan: Plan,
+    command: str,
+    seconds: float,
+    coverage: Sequence[Coverage],
+    promises: Sequence[Promise],
+    races: Sequence[RaceRates],
+    looks: Sequence[LookRates],
+) -> str:
     barred = [row for row in coverage if row.barred]
     flat = [row for row in barred if row.landscape == "flat"]
     summary = (
@@ -125,12 +146,19 @@ def _text(plan: Plan, command: str, seconds: float, coverage: Sequence[Coverage]
             "# Calibration: does the answer keep its promises?",
             made,
             summary,
+            sequential_summary(races, looks),
             "## Coverage",
             coverage_table(coverage),
             _legend(plan),
             "## Twins and power",
             promise_table(promises),
             _power_notes(),
+            "## Races",
+            race_table(races),
+            race_notes(),
+            "## Repeated looks",
+            look_table(looks),
+            look_notes(),
         ]
     )
 

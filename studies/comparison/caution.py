@@ -8,7 +8,7 @@ from studies import golden
 from studies.comparison.bimodality import is_bimodal
 from studies.comparison.confidence_set import ConfidenceSet
 from studies.comparison.divergence import DivergenceRate
-from studies.comparison.summary import best_row
+from studies.comparison.standing import Standing
 from studies.comparison.surface import Surface
 from studies.comparison.table import ScoreTable
 from studies.statistics import rounded_text
@@ -38,19 +38,24 @@ class Caution:
 
 def cautions(
     table: ScoreTable,
+    place: Standing,
     members: ConfidenceSet,
     rates: tuple[DivergenceRate, ...],
     surface: Surface | None,
     margin: float,
+    *,
+    shared: bool,
 ) -> tuple[Caution, ...]:
     """Every warning that the data call for.
 
     Args:
         table: the scores.
+        place: their means on one footing.
         members: the confidence set of the best.
         rates: divergence of each row.
         surface: the fit, where there is one.
         margin: in units of the score.
+        shared: whether the error has been shared among rounds or looks.
 
     Returns:
         At most one per code. `stand-in` is left to the caller, who knows the data set.
@@ -59,11 +64,11 @@ def cautions(
         _competitors(table),
         _few_replicates(table),
         _no_spread(table),
-        _gaps(table),
-        _edge(table, surface),
+        _gaps(table, shared),
+        _edge(table, place.best, surface),
         _resolution(table),
-        _ceiling(table, margin),
-        _bimodal(table),
+        _ceiling(table, float(place.means.max()), margin),
+        _bimodal(table, place.best),
         _divergence(table, members, rates),
         _large_set(members),
     )
@@ -99,20 +104,20 @@ def _no_spread(table: ScoreTable) -> Caution | None:
     )
 
 
-def _gaps(table: ScoreTable) -> Caution | None:
+def _gaps(table: ScoreTable, shared: bool) -> Caution | None:
     short = int((table.observed.sum(axis=1) < table.n_replicates).sum())
     if not short:
         return None
-    return Caution(
-        "gaps",
-        f"{short} of {table.n_cells} cells were not observed in every replicate; they are compared on the "
-        "replicates they share. If scores decided which were dropped, the confidence has to have been "
-        "shared among the looks.",
+    text = (
+        f"{short} of {table.n_cells} cells were not observed in every replicate; two cells are compared on the "
+        "replicates that both have."
     )
+    if not shared:
+        text += " If scores decided which cells were dropped, the confidence has to be shared among the looks."
+    return Caution("gaps", text)
 
 
-def _edge(table: ScoreTable, surface: Surface | None) -> Caution | None:
-    best = best_row(table)
+def _edge(table: ScoreTable, best: int, surface: Surface | None) -> Caution | None:
     places = table.logarithms
     box = places[table.grid]
     if not len(box):
@@ -147,11 +152,10 @@ def _resolution(table: ScoreTable) -> Caution | None:
     )
 
 
-def _ceiling(table: ScoreTable, margin: float) -> Caution | None:
+def _ceiling(table: ScoreTable, best: float, margin: float) -> Caution | None:
     seen = table.scores[table.observed]
     if not len(seen) or seen.min() < 0 or seen.max() > 1 or seen.max() <= 0:
         return None  # not an accuracy
-    best = float(table.means.max())
     if best < CEILING_MEAN and 1 - best > 2 * margin:
         return None
     noise = ""
@@ -166,8 +170,8 @@ def _ceiling(table: ScoreTable, margin: float) -> Caution | None:
     )
 
 
-def _bimodal(table: ScoreTable) -> Caution | None:
-    rows = dict.fromkeys([table.derived, best_row(table), *(row for _, row in table.references)])
+def _bimodal(table: ScoreTable, best: int) -> Caution | None:
+    rows = dict.fromkeys([table.derived, best, *(row for _, row in table.references)])
     step = 0.0 if table.n_test is None else 1.0 / table.n_test
     found = [row for row in rows if is_bimodal(table.scores[row][table.finished[row]], step)]
     if not found:

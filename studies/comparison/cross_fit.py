@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from studies.comparison.candidates import candidates
 from studies.comparison.table import ScoreTable
 from studies.statistics import BoolArray, FloatArray, IntArray
 
@@ -51,7 +52,9 @@ def cross_fitted_regret(table: ScoreTable) -> float | None:
     Unlike the plug-in it carries no winner's curse: its expectation is the advance of the selected cell,
     which is at most the regret. It may be negative: the cell that won one half then lost to the prescribed
     point in the other. Cells that diverged more often than the prescribed point cannot be selected: with few
-    replicates, one that happened to finish in one half would be measured by its divergence in the other.
+    replicates, one that happened to finish in one half would be measured by its divergence in the other. Nor can
+    rows that are no `candidates`: those that ended early have the noisiest halves. Where scores decided which ended,
+    both halves had a part in that, and the estimate is nearly, not exactly, free of selection.
 
     Args:
         table: the scores; all replicates count, diverged ones with their documented score.
@@ -64,8 +67,9 @@ def cross_fitted_regret(table: ScoreTable) -> float | None:
     even, odd, usable = half_means(table, table.observed)
     if not (usable & table.competitors).any():
         return None
-    lost = table.diverged.sum(axis=1)
-    usable &= lost <= lost[table.derived]
+    here = table.derived
+    lost = (table.diverged & table.observed[here]).sum(axis=1)
+    usable &= (lost <= (table.diverged[here] & table.observed).sum(axis=1)) & (candidates(table) | ~table.competitors)
     tie = TIE * table.scale
     return float(np.mean([_measured(select, measure, usable, tie) for select, measure in ((even, odd), (odd, even))]))
 

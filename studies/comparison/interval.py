@@ -5,8 +5,9 @@ from typing import Literal
 
 import numpy as np
 
+from studies.comparison.candidates import candidates
 from studies.comparison.table import ScoreTable
-from studies.statistics import FloatArray, IntArray, paired_moments, student_quantile
+from studies.statistics import BoolArray, FloatArray, IntArray, paired_moments, student_quantile
 
 Verdict = Literal["equivalent", "inferior", "undecided"]
 
@@ -29,6 +30,8 @@ class Limits:
     """paired replicates"""
     df: IntArray
     """degrees of freedom of `low`"""
+    candidates: BoolArray
+    """rows whose difference can be the plug-in estimate"""
 
     def __post_init__(self) -> None:
         if np.isnan(self.low).any() or np.isnan(self.high).any():
@@ -57,6 +60,9 @@ def competitor_limits(table: ScoreTable, confidence: float) -> Limits:
     replicates only, since divergence can only lower it; with at least MIN_FINISHED replicates of which fewer
     than that finished, and none the better on average for it, it is left out. If that leaves nobody, and the
     prescribed point finished as seldom, there is no upper limit: equals in failing are not equivalent.
+
+    That rule is about all rows and looks at the whole table. Otherwise a row's limits depend on its own replicates
+    and on the number of rows only: those of a row that is observed no more stay as they are while the table grows.
 
     Args:
         table: the scores.
@@ -87,24 +93,26 @@ def competitor_limits(table: ScoreTable, confidence: float) -> Limits:
     high = np.where(left_out, np.inf if nothing_known else -np.inf, np.maximum(high, every.mean))
     here = ~table.competitors
     difference = np.where(here, 0.0, every.mean)
-    return Limits(difference, np.where(here, 0.0, low), np.where(here, 0.0, high), every.n, every.df)
+    low, high = np.where(here, 0.0, low), np.where(here, 0.0, high)
+    return Limits(difference, low, high, every.n, every.df, candidates(table))
 
 
 def regret_interval(limits: Limits) -> Interval:
     """The largest advance over the prescribed point, with limits; floored at 0, its advance over itself.
 
     Args:
-        limits: `[C]` limits, from `competitor_limits` or, for dropped rows of a race, frozen earlier.
+        limits: `[C]` limits, from `competitor_limits`.
 
     Returns:
-        The plug-in estimate, which selection biases upwards, and an interval that accounts for the selection.
-        Without a competitor there is no limit: high is inf.
+        The plug-in estimate among the candidates, which selection biases upwards, and an interval over all rows that
+        accounts for the selection; where a row that is no candidate has a lower limit above the estimate, the
+        estimate is that limit. Without a competitor there is no limit: high is inf.
     """
     if len(limits.low) < 2:
         return Interval(0.0, 0.0, np.inf)
-    estimate = max(0.0, float(limits.difference.max()))
     low = max(0.0, float(limits.low.max()))
-    return Interval(estimate, min(low, estimate), max(estimate, float(limits.high.max())))
+    estimate = max(low, float(limits.difference[limits.candidates].max()))
+    return Interval(estimate, low, max(estimate, float(limits.high.max())))
 
 
 def read_verdict(interval: Interval, margin: float) -> Verdict:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from studies.comparison.candidates import candidates
 from studies.comparison.cross_fit import half_means
 from studies.comparison.interval import MIN_FINISHED
 from studies.comparison.table import ScoreTable
@@ -79,8 +80,9 @@ def verdict_probability(
     shared = np.minimum(landscape.shared / root, spread)
     own = np.sqrt(np.maximum(spread**2 - shared**2, 1e-6 * spread**2)) + np.finfo(np.float64).tiny
     noise = special.ndtri((np.arange(NODES) + 0.5) / NODES)[:, None] * shared
-    below = special.ndtr((margin - upper * spread - landscape.means - noise) / own).prod(axis=1)
-    within = special.ndtr((margin + lower * spread - landscape.means - noise) / own).prod(axis=1)
+    with np.errstate(over="ignore"):  # without any spread a difference is infinitely many standard errors
+        below = special.ndtr((margin - upper * spread - landscape.means - noise) / own).prod(axis=1)
+        within = special.ndtr((margin + lower * spread - landscape.means - noise) / own).prod(axis=1)
     return float(below.mean()), float(1.0 - within.mean())
 
 
@@ -89,7 +91,7 @@ def fitted_landscape(table: ScoreTable) -> Landscape | None:
 
     Each half of the replicates ranks the cells and the other half measures them; the means of equal rank are
     averaged over both ways and made to fall with the rank (isotonic regression). Deviations follow their
-    cells.
+    cells. Rows that are no `candidates` rank behind those that are: fewer replicates would let noise rank them.
 
     Args:
         table: the scores; a competitor counts with its finished replicates, and not at all with fewer than
@@ -108,7 +110,8 @@ def fitted_landscape(table: ScoreTable) -> Landscape | None:
     if not len(rows) or int(moments.n[rows].max()) < MIN_REPLICATES:
         return None
     deviations = np.sqrt(moments.variance[rows])
-    orders: list[IntArray] = [np.argsort(-half[rows], kind="stable") for half in (even, odd)]
+    behind = ~candidates(table)[rows]
+    orders: list[IntArray] = [np.lexsort((-half[rows], behind)) for half in (even, odd)]
     measured = 0.5 * (odd[rows][orders[0]] + even[rows][orders[1]])
     means = np.asarray(isotonic_regression(measured, increasing=False).x, dtype=np.float64)
     ranked = np.sqrt(0.5 * (deviations[orders[0]] ** 2 + deviations[orders[1]] ** 2))

@@ -94,6 +94,7 @@ def _new_data(table: ScoreTable, confidence: float, limits: Limits) -> Populatio
             np.where(here, 0.0, high),
             every.n,
             every.df,
+            limits.candidates,
         )
     )
     return Population(
@@ -114,6 +115,9 @@ def _over_folds(
     counts = mask.astype(np.float64) @ indicator
     fold_means = (np.where(mask, values, 0.0) @ indicator) / np.maximum(counts, 1.0)
     moments = paired_moments(fold_means, counts > 0, np.zeros(table.n_folds, dtype=np.int64))
-    floor = table.score_floor * float(np.sqrt(table.n_folds / table.n_replicates))
-    spread = moments.standard_error(floor, table.scale)
+    spread = np.zeros(table.n_cells)
+    observed = (table.observed & table.observed[table.derived]).sum(axis=1)
+    for n in np.unique(observed):
+        floor = table.score_floor * float(np.sqrt(table.n_folds / max(n, 1)))
+        spread = np.where(observed == n, moments.standard_error(floor, table.scale), spread)
     return moments, moments.mean, student_quantile(probability, moments.df) * spread * factor

@@ -35,6 +35,21 @@ class Regret:
 
 
 @dataclass(frozen=True)
+class Position:
+    """Where the prescribed point stands to the best cell."""
+
+    regret: Regret
+    prescribed: CellSummary
+    best: CellSummary
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types; numbers that are not finite become null."""
+        plain = _plain(self)
+        assert isinstance(plain, dict)
+        return plain
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Does the prescribed point sit near the empirical optimum?"""
 
@@ -43,6 +58,9 @@ class Comparison:
     not_said: str
     margin: float
     confidence: float
+    """what the study promises over all its rounds and looks"""
+    level: float
+    """confidence at which every limit was computed; above `confidence` where rounds or looks share the error"""
     n: int
     """paired replicates: columns of the table"""
     regret: Regret

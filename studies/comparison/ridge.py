@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from studies.comparison.standing import Standing
 from studies.comparison.table import ScoreTable
 from studies.statistics import FloatArray, IntArray, Moments, paired_moments, student_quantile
 
@@ -54,11 +55,13 @@ class Ridge:
     """of `momentum matters on no diagonal`, corrected for their number"""
 
 
-def ridge(table: ScoreTable, confidence: float) -> Ridge:
+def ridge(table: ScoreTable, place: Standing, confidence: float) -> Ridge:
     """Paired tests along exact diagonals of one effective learning rate.
 
     Args:
         table: the scores.
+        place: their means on one footing, for show; tests pair the replicates that both cells have, slopes those that
+            all cells of a diagonal have.
         confidence: of the test and of the slopes' limits, in [0.5, 1).
 
     Returns:
@@ -71,7 +74,7 @@ def ridge(table: ScoreTable, confidence: float) -> Ridge:
     rates = table.effective_rates
     usable = np.asarray(~table.diverged.any(axis=1) & table.observed.any(axis=1))
     diagonals = [
-        _diagonal(table, rows[usable[rows]], rows[~usable[rows]], confidence)
+        _diagonal(table, place, rows[usable[rows]], rows[~usable[rows]], confidence)
         for rows in _groups(rates)
         if usable[rows].sum() >= 2
     ]
@@ -95,14 +98,14 @@ def _groups(rates: FloatArray) -> list[IntArray]:
     return [np.asarray(group, dtype=np.int64) for group in np.split(order, np.flatnonzero(gaps) + 1)]
 
 
-def _diagonal(table: ScoreTable, rows: IntArray, left_out: IntArray, confidence: float) -> Diagonal:
+def _diagonal(table: ScoreTable, place: Standing, rows: IntArray, left_out: IntArray, confidence: float) -> Diagonal:
     rows = rows[np.argsort(table.cells[rows, 1], kind="stable")]
     return Diagonal(
         effective_learning_rate=float(table.effective_rates[rows[0]]),
         cells=tuple(int(row) for row in rows),
         left_out=tuple(int(row) for row in np.sort(left_out)),
         momentum=tuple(float(m) for m in table.cells[rows, 1]),
-        mean=tuple(float(m) for m in table.means[rows]),
+        mean=tuple(float(m) for m in place.means[rows]),
         p_value=_omnibus(table, rows),
         slope=_slope(table, rows, confidence),
     )

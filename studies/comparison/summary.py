@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from studies.comparison.cross_fit import TIE
 from studies.comparison.divergence import DivergenceRate
+from studies.comparison.standing import Standing
 from studies.comparison.table import ScoreTable
 from studies.statistics import FloatArray, student_quantile
 
@@ -35,14 +33,15 @@ class CellSummary:
     momentum: float
     effective_learning_rate: float
     mean: float | None
-    """over all observed replicates, diverged ones with their documented score"""
+    """over its own observed replicates, diverged ones with their documented score; where others were observed in more,
+    `difference` compares on the replicates that both have"""
     std: float | None
     """of one replicate, over all folds and runs; None below two"""
     n: int
     diverged: int
     divergence: DivergenceRate
     rank: int
-    """1 + number of grid cells with a higher mean"""
+    """1 + number of grid cells with a higher mean, on the footing of `Standing`"""
     percentile: float | None
     """share of grid cells whose mean is not higher, in [0, 1]; None outside the grid"""
     difference: Difference | None
@@ -50,12 +49,18 @@ class CellSummary:
 
 
 def cell_summary(
-    table: ScoreTable, row: int, divergence: DivergenceRate, confidence: float, label: str | None = None
+    table: ScoreTable,
+    place: Standing,
+    row: int,
+    divergence: DivergenceRate,
+    confidence: float,
+    label: str | None = None,
 ) -> CellSummary:
     """Summarise one row.
 
     Args:
         table: the scores.
+        place: their means on one footing.
         row: which.
         divergence: its rate.
         confidence: of the difference's limits, pointwise, in [0.5, 1).
@@ -65,8 +70,7 @@ def cell_summary(
         The row's summary.
     """
     scores = table.scores[row][table.observed[row]]
-    means = table.means
-    higher = int((table.grid & (means > means[row] + TIE * table.scale)).sum())
+    higher = int((table.grid & (place.means > place.means[row] + place.tie)).sum())
     size = int(table.grid.sum())
     return CellSummary(
         cell=row,
@@ -74,7 +78,7 @@ def cell_summary(
         learning_rate=float(table.cells[row, 0]),
         momentum=float(table.cells[row, 1]),
         effective_learning_rate=float(table.effective_rates[row]),
-        mean=float(means[row]) if len(scores) else None,
+        mean=float(table.means[row]) if len(scores) else None,
         std=float(scores.std(ddof=1)) if len(scores) > 1 else None,
         n=len(scores),
         diverged=divergence.diverged,
@@ -104,10 +108,3 @@ def paired_difference(table: ScoreTable, row: int, confidence: float) -> Differe
     reach: FloatArray = student_quantile(1 - (1 - confidence) / 2, moments.df) * spread
     mean = float(moments.mean[row])
     return Difference(mean if moments.n[row] else None, mean - float(reach[row]), mean + float(reach[row]))
-
-
-def best_row(table: ScoreTable) -> int:
-    """The row with the highest mean; the prescribed one where it ties, otherwise the first."""
-    means = table.means
-    top = means >= means.max() - (TIE * table.scale if np.isfinite(means.max()) else 0.0)
-    return table.derived if top[table.derived] else int(np.flatnonzero(top)[0])

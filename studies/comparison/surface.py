@@ -7,6 +7,7 @@ import numpy as np
 
 from studies.comparison.quadratic import TERMS, Box, design, highest
 from studies.comparison.random_search import equivalent_draws
+from studies.comparison.standing import Standing
 from studies.comparison.table import ScoreTable
 from studies.statistics import BoolArray, FloatArray, IntArray
 
@@ -63,13 +64,15 @@ class Surface:
             raise ValueError(f"a quadratic surface has {TERMS} coefficients, got {len(self.coefficients)}")
 
 
-def fit_surface(table: ScoreTable, confidence: float, rng: np.random.Generator) -> Surface | None:
+def fit_surface(table: ScoreTable, place: Standing, confidence: float, rng: np.random.Generator) -> Surface | None:
     """Fit a quadratic to the cell means over (log10 learning rate, log10(1 - momentum)).
 
-    Limits come from resampling whole replicates within their folds, so that pairing is kept.
+    Limits come from resampling whole replicates within their folds, so that pairing is kept. Cells that were not
+    observed in all replicates of the prescribed point enter with their paired differences to it.
 
     Args:
         table: the scores.
+        place: their means on one footing, which are fitted.
         confidence: of the limits, in [0.5, 1).
         rng: draws the bootstrap samples; the same generator state gives the same surface.
 
@@ -81,7 +84,7 @@ def fit_surface(table: ScoreTable, confidence: float, rng: np.random.Generator) 
     Speaks for: the surface, which need not be highest where the landscape is; new seeds on the same images
         and folds. The bootstrap is too narrow with few replicates and knows nothing of lack of fit.
     """
-    rows = np.flatnonzero(table.grid & ~table.diverged.any(axis=1) & table.observed.any(axis=1))
+    rows = np.flatnonzero(table.grid & ~table.diverged.any(axis=1) & np.isfinite(place.means))
     places = table.logarithms[rows]
     if len(rows) < TERMS or (np.ptp(places, axis=0) <= 0).any():
         return None
@@ -93,19 +96,20 @@ def fit_surface(table: ScoreTable, confidence: float, rng: np.random.Generator) 
         return None
     box = Box(_pair(np.array(absolute.low) - centre), _pair(np.array(absolute.high) - centre))
     solver = np.linalg.pinv(terms)
-    means = table.means[rows]
+    means = place.means[rows]
     coefficients = solver @ means
     optimum, _ = highest(coefficients[None, :], box)
-    samples = _bootstrap_means(table, rows, rng)
+    samples = _bootstrap_means(table, means, rows, rng)
     resampled = highest((solver @ samples).T, box)[0] if samples.size else np.empty((0, 2))
-    return _surface(table, coefficients, centre, box, (terms @ coefficients, means), optimum[0], resampled, confidence)
+    fit = (terms @ coefficients, means)
+    return _surface(table, place, coefficients, centre, box, fit, optimum[0], resampled, confidence)
 
 
 def _pair(values: FloatArray) -> tuple[float, float]:
     return float(values[0]), float(values[1])
 
 
-def _bootstrap_means(table: ScoreTable, rows: IntArray, rng: np.random.Generator) -> FloatArray:
+def _bootstrap_means(table: ScoreTable, means: FloatArray, rows: IntArray, rng: np.random.Generator) -> FloatArray:
     """Cell means `[m, B]` of replicates resampled within folds; `[m, 0]` with one replicate."""
     if table.n_replicates < 2:
         return np.empty((len(rows), 0))
@@ -117,14 +121,26 @@ def _bootstrap_means(table: ScoreTable, rows: IntArray, rng: np.random.Generator
         columns = np.flatnonzero(strata == stratum)
         size = len(columns)
         counts[columns] = rng.multinomial(size, np.full(size, 1.0 / size), size=BOOTSTRAP_DRAWS).T
-    seen: BoolArray = table.observed[rows]
-    own = table.means[rows][:, None]
-    sums = np.where(seen, table.scores[rows] - own, 0.0) @ counts
-    return np.asarray(own + sums / np.maximum(seen.astype(np.float64) @ counts, 1.0))
+    here = table.observed[table.derived]
+    paired = ~(table.observed[rows] == here).all(axis=1) & here.any()
+    moves = _resampled_moves(table.scores[rows], table.observed[rows], counts)
+    if paired.any():
+        values, both = (array[rows] for array in table.differences(table.derived))
+        shared = _resampled_moves(table.scores[[table.derived]], here[None, :], counts)
+        moves[paired] = shared + _resampled_moves(values[paired], both[paired], counts)
+    return np.asarray(means[:, None] + moves)
+
+
+def _resampled_moves(values: FloatArray, seen: BoolArray, counts: FloatArray) -> FloatArray:
+    """How far the mean of each row `[m, R]` moves in each sample, `[m, B]`; 0 where a sample has none of its own."""
+    mean = np.where(seen, values, 0.0).sum(axis=1, keepdims=True) / np.maximum(seen.sum(axis=1, keepdims=True), 1)
+    sums = np.where(seen, values - mean, 0.0) @ counts
+    return np.asarray(sums / np.maximum(seen.astype(np.float64) @ counts, 1.0))
 
 
 def _surface(
     table: ScoreTable,
+    place: Standing,
     coefficients: FloatArray,
     centre: FloatArray,
     box: Box,
@@ -138,7 +154,7 @@ def _surface(
     total = float(((means - means.mean()) ** 2).sum())
     flat = total <= (1e-12 * table.scale) ** 2
     edge = min(np.abs(optimum - np.array(box.low)).min(), np.abs(optimum - np.array(box.high)).min())
-    place = optimum + centre
+    top = optimum + centre
 
     def span(estimate: float, values: FloatArray) -> Span:
         if not len(values):
@@ -156,17 +172,17 @@ def _surface(
         cells=len(means),
         r_squared=None if flat else 1.0 - float(((means - fitted) ** 2).sum()) / total,
         shape="flat" if flat else _shape(coefficients),
-        learning_rate=float(10 ** place[0]),
-        momentum=float(1 - 10 ** place[1]),
+        learning_rate=float(10 ** top[0]),
+        momentum=float(1 - 10 ** top[1]),
         on_edge=bool(edge <= INSIDE),
-        log10_learning_rate=span(float(place[0]), resampled[:, 0] + centre[0]),
-        log10_one_minus_momentum=span(float(place[1]), resampled[:, 1] + centre[1]),
+        log10_learning_rate=span(float(top[0]), resampled[:, 0] + centre[0]),
+        log10_one_minus_momentum=span(float(top[1]), resampled[:, 1] + centre[1]),
         log10_effective_rate=span(rate + shift, rates + shift),
         distance_decades=span(
             float(np.hypot(*(optimum - here))), np.hypot(resampled[:, 0] - here[0], resampled[:, 1] - here[1])
         ),
         along_effective_rate_decades=span(rate - own_rate, rates - own_rate),
-        draws=None if flat else equivalent_draws(coefficients, centre, box, here, floor=float(table.means.min())),
+        draws=None if flat else equivalent_draws(coefficients, centre, box, here, floor=float(place.means.min())),
         confidence=confidence,
     )
 

@@ -75,6 +75,11 @@ class ScoreTable:
         return np.asarray(np.arange(self.n_cells) != self.derived)
 
     @property
+    def complete(self) -> bool:
+        """Whether every cell was observed in every replicate."""
+        return bool(self.observed.all())
+
+    @property
     def finished(self) -> BoolArray:
         """`[C, R]` observed and not diverged."""
         return self.observed & ~self.diverged

@@ -42,8 +42,9 @@ def sentence(
     if not table.finished.any():
         return f"Undecided: no training finished, neither of {point} nor of any other cell."
     count = table.n_replicates
+    most = "" if table.complete else "up to "
     basis = (
-        f"{100 * confidence:.4g} % interval {_interval_text(interval)}, {count} paired "
+        f"{100 * confidence:.4g} % interval {_interval_text(interval)}, {most}{count} paired "
         f"replicate{'s' * (count != 1)} of {table.n_cells} cells"
     )
     if verdict == "equivalent":
@@ -117,12 +118,13 @@ def _divergence_text(rate: DivergenceRate) -> str:
     )
 
 
-def method(table: ScoreTable, confidence: float) -> str:
+def method(table: ScoreTable, confidence: float, claimed: float) -> str:
     """How it was computed.
 
     Args:
         table: the scores.
-        confidence: of the interval.
+        confidence: of each limit.
+        claimed: what the study promises over all its rounds and looks.
 
     Returns:
         A paragraph.
@@ -133,6 +135,16 @@ def method(table: ScoreTable, confidence: float) -> str:
         if table.n_folds > 1 and runs >= 2
         else f"pooled over replicates ({table.n_replicates - 1} degrees of freedom)"
     )
+    level = f"{100 * confidence:.4g} %"
+    if claimed < confidence:
+        level += (
+            " at each round and look, which keeps the probability of a wrong definite verdict over all of them at "
+            f"{100 * (1 - claimed):.4g} % or below"
+        )
+    gaps = (
+        " Cells with fewer replicates are compared on those that both have; for ranks and surface their mean is the "
+        "prescribed one plus their paired difference, and none is called the best that is behind a cell with more."
+    )
     floor = "" if table.n_test is None else "; standard errors are at least those of rounding to whole images"
     return (
         "Score: higher is better, at the end of training. Cells share folds and seeds, so they are compared "
@@ -140,8 +152,9 @@ def method(table: ScoreTable, confidence: float) -> str:
         "if none is ahead; `estimate` picks the winner and measures it on the same replicates and is biased "
         "upwards; `cross_fitted` picks on one half and measures on the other. Interval: Student t limits, "
         f"the lower one corrected for {table.n_cells - 1} competitors (Bonferroni), the upper one not, "
-        f"floored at 0; {100 * confidence:.4g} %, variance {variance}{floor}. In the upper limit a "
+        f"floored at 0; {level}, variance {variance}{floor}. In the upper limit a "
         "competitor counts with its finished replicates only. Confidence set: cells that no other beats by "
         "a one-sided t test at a/(C - 1); share: area in log learning rate and log(1 - momentum). "
         "Differences of references are reference minus prescribed, each with its own limits."
+        + ("" if table.complete else gaps)
     )

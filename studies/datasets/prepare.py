@@ -101,6 +101,9 @@ def _recipe(info: DatasetInfo, data_dir: Path) -> str:
         STRATIFIED_GROUP_SEED,
         sorted(info.checksums.items()),
     ]
+    origin = registry.DATASETS.origin(info.name)
+    if origin is not None:
+        parts.append(str(origin))  # another version of the package may make other images
     if info.folder is not None:
         parts.append(_listing(data_dir / info.folder))
     return hashlib.sha256(repr(parts).encode()).hexdigest()

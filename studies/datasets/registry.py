@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from studies.datasets.errors import UnknownDataset
+from studies.entry_points import Registry, check_name
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,7 @@ class DatasetInfo:
     """Folder below the data folder that the owner must fill beforehand; None if nothing is needed."""
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):
-            raise ValueError(f"name must be small letters, digits and single hyphens, got {self.name!r}")
+        check_name(self.name)
         for text in ("title", "source", "licence", "note"):
             if not getattr(self, text).strip():
                 raise ValueError(f"{text} of {self.name} must not be empty")
@@ -186,35 +186,18 @@ _BUILT_IN = (
     ),
 )
 
-_registered: dict[str, DatasetInfo] = {}
-DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(_registered)
-"""Every registered data set by name, a live view; the embedded default is first."""
-
-
-def register(info: DatasetInfo) -> None:
-    """Add a data set to DATASETS.
-
-    Args:
-        info: its name must be new.
-    Raises:
-        ValueError: the name is taken.
-    """
-    if info.name in _registered:
-        raise ValueError(f"a data set named {info.name} is registered already")
-    _registered[info.name] = info
+DATASETS = Registry("goldenbench.datasets", DatasetInfo, _BUILT_IN)
+"""Every registered data set by name; the embedded default is first."""
 
 
 def get(name: str) -> DatasetInfo:
     """Return the data set of that name.
 
     Raises:
-        UnknownDataset: the message lists the names there are.
+        UnknownDataset: the message lists the names there are, or says why an entry point was left out.
     """
     try:
-        return _registered[name]
+        return DATASETS[name]
     except KeyError:
-        raise UnknownDataset(f"no data set is named {name!r}; there are {', '.join(_registered)}") from None
-
-
-for _info in _BUILT_IN:
-    register(_info)
+        why = DATASETS.problems.get(name) or f"there are {', '.join(DATASETS)}"
+        raise UnknownDataset(f"no data set is named {name!r}; {why}") from None

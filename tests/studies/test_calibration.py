@@ -5,9 +5,12 @@ import pytest
 from scipy import stats
 
 from studies.calibration.__main__ import main
-from studies.calibration.coverage import measure
+from studies.calibration.close_calls import one_rival, racing_landscapes
+from studies.calibration.coverage import MARGIN, is_wrong, measure
 from studies.calibration.landscapes import CHANCE, N_TEST, simulated, standard_landscapes
+from studies.calibration.looks import measure_looks
 from studies.calibration.power import found_alone, found_equivalent, twin_covered
+from studies.calibration.races import measure_race
 from studies.calibration.report import Plan, page
 from studies.comparison.interval import competitor_limits, read_verdict, regret_interval
 from studies.comparison.planning import replicates_needed
@@ -79,6 +82,54 @@ def test_replicates_needed_when_simulated_is_right_in_the_median():
     assert 0.65 <= definite <= 0.92  # planned for 0.8; the median plan is itself uncertain
 
 
+RACED = {landscape.name: landscape for landscape in racing_landscapes()}
+
+
+@pytest.mark.parametrize("name", RACED)
+def test_race_when_simulated_keeps_its_promises(name):
+    rates = measure_race(RACED[name], 50, 100, np.random.default_rng(len(name)), n_test=N_TEST)
+    assert rates.covered >= fewest(0.95, 100)
+    assert rates.best_in_set >= fewest(0.95, 100)
+    assert 1 - rates.wrong >= fewest(0.95, 100)
+
+
+def test_race_when_the_plateau_is_small_saves_trainings_and_hardly_any_verdicts():
+    for name in ("plateau of 5 cells", "plateau of 7 cells: a ridge", "the same, 10 folds", "derived best"):
+        rates = measure_race(RACED[name], 100, 60, np.random.default_rng(6), n_test=N_TEST)
+        assert rates.trainings < 0.25
+        assert rates.definite > rates.definite_in_full - 0.3  # dropped cells whose limits are in the way cost 0.6
+    assert measure_race(RACED["flat"], 50, 30, np.random.default_rng(7), n_test=N_TEST).trainings > 0.8
+
+
+def test_race_when_rounds_do_not_share_the_error_is_wrong_too_often():
+    rates = measure_race(one_rival("pair", MARGIN, 2), 100, 500, np.random.default_rng(8), n_test=None)
+    assert 1 - rates.wrong >= fewest(0.95, 500)
+    assert stats.binom.sf(rates.unspent * 500 - 1, 500, 0.05) < FALSE_ALARM
+
+
+@pytest.mark.parametrize(("regret", "cells"), [(MARGIN + 1e-5, 49), (MARGIN - 1e-5, 2), (MARGIN, 2)])
+def test_looks_when_paid_for_are_seldom_wrong_and_unpaid_often(regret, cells):
+    rates = measure_looks(one_rival("close", regret, cells), 8, 600, np.random.default_rng(9))
+    assert rates.promised == pytest.approx(0.1 if regret == MARGIN else 0.05)
+    assert 1 - rates.wrong >= fewest(1 - rates.promised, 600)
+    assert stats.binom.sf(rates.unpaid * 600 - 1, 600, rates.promised) < FALSE_ALARM
+
+
+def test_looks_when_the_answer_advises_their_sizes_grow_within_bounds():
+    rates = measure_looks(LANDSCAPES["derived best"], 3, 40, np.random.default_rng(10), advised=True)
+    assert rates.promised is None
+    assert rates.kept
+    assert rates.definite > 0.9
+    assert rates.wrong == 0
+
+
+def test_wrong_when_the_regret_is_the_margin_is_either_definite_verdict():
+    verdicts = ("equivalent", "undecided", "inferior")
+    assert [is_wrong(verdict, MARGIN) for verdict in verdicts] == [True, False, True]
+    assert [is_wrong(verdict, MARGIN + 1e-5) for verdict in verdicts] == [True, False, False]
+    assert [is_wrong(verdict, MARGIN - 1e-5) for verdict in verdicts] == [False, False, True]
+
+
 def test_landscape_when_drawn_often_has_the_stated_truth():
     landscape = LANDSCAPES["cliffs"]
     table = landscape.draw(4000, np.random.default_rng(0), n_test=None)
@@ -98,7 +149,8 @@ def test_page_when_tiny_states_n_and_command(capsys):
     text, _ = page(Plan(n=4, replicates=(5,), seed=0), "the command")
     assert "n = 4 simulated studies" in text
     assert "`the command`" in text
-    assert text.count("| flat |") == 2
+    assert text.count("| flat |") == 4  # continuous, in steps, raced, extended
+    assert text.count("| wrong if unspent |") == text.count("| wrong if unpaid |") == 1
     with pytest.raises(SystemExit):
         main(["--nonsense"])
     assert "nonsense" in capsys.readouterr().err

@@ -48,7 +48,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> DatasetInfo:
         grouped=False,
         maker=f"{__name__}:make_toy",
     )
-    monkeypatch.setitem(registry._registered, "toy", info)
+    monkeypatch.setitem(registry.DATASETS._infos, "toy", info)
     return info
 
 
@@ -130,7 +130,7 @@ def test_new_recipe_makes_the_file_again(toy: DatasetInfo, tmp_path: Path, monke
 def test_broken_promise_is_refused(
     toy: DatasetInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, int], message: str
 ) -> None:
-    monkeypatch.setitem(registry._registered, "toy", replace(toy, **change))  # type: ignore[arg-type]
+    monkeypatch.setitem(registry.DATASETS._infos, "toy", replace(toy, **change))  # type: ignore[arg-type]
     with pytest.raises(DatasetInvalid, match=f"toy is not what is registered: {message}"):
         prepare("toy", 2, tmp_path)
 

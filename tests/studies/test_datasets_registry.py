@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from studies.datasets import registry
 from studies.datasets.errors import DatasetError, DatasetUnavailable, UnknownDataset
-from studies.datasets.registry import DATASETS, get, register
+from studies.datasets.registry import DATASETS, get
 
 NAMES = ["rotated-digits", "mnist", "fashion-mnist", "kmnist", "emnist-digits", "usps", "digit-folder"]
 
@@ -33,12 +32,12 @@ def test_get_lists_the_names_when_unknown() -> None:
 
 
 def test_register_adds_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_registered", registry._registered.copy())
+    monkeypatch.setattr(DATASETS, "_infos", DATASETS._infos.copy())
     mine = replace(get("mnist"), name="mine")
-    register(mine)
+    DATASETS.register(mine)
     assert get("mine") is mine
-    with pytest.raises(ValueError, match="named mine is registered already"):
-        register(mine)
+    with pytest.raises(ValueError, match="named mine is registered already, by goldenbench"):
+        DATASETS.register(mine)
 
 
 @pytest.mark.parametrize(

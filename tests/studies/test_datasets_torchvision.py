@@ -35,7 +35,7 @@ def some(count: int, side: int = 28, seed: int = 0) -> tuple[Images, Images]:
 def promise(monkeypatch: pytest.MonkeyPatch, name: str, **changes: object) -> None:
     """Let the registry expect the small files of a test."""
     info = replace(registry.get(name), images=50, **changes)  # type: ignore[arg-type]
-    monkeypatch.setitem(registry._registered, name, info)
+    monkeypatch.setitem(registry.DATASETS._infos, name, info)
 
 
 def write_mnist(folder: Path) -> None:

@@ -5,9 +5,10 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
 from worker_data import CONFIG, bits, toy
 
-from workers.devices import available_threads
+from workers.devices import available_threads, device_name
 from workers.engine import SILENT
 from workers.native import library
 from workers.reference import Reference
@@ -75,6 +76,17 @@ def test_the_announced_numeric_class_is_that_of_the_results(engine: str) -> None
     (result,) = train_pack([replace(CONFIG, epochs=1)], toy(), engine=engine)
     assert result.numeric_class == announced
     assert result.engine == engine
+
+
+@built
+def test_numeric_classes_are_spelled_as_studies_have_stored_them() -> None:
+    rest = f" torch-{torch.__version__} fp32 {device_name('cpu')}"
+    native = library.variant(library.usable_isas()[0])
+    assert {engine.name: engine.numeric_class("fp32", "cpu").removesuffix(rest) for engine in ENGINES} == {
+        "packed-cpu": f"packed-cpu-{native.isa}-{native.compiler}-1",
+        "reference": "reference-1",
+        "packed-cuda": "packed-cuda-1",
+    }
 
 
 def test_moving_statistics_have_the_class_of_the_engine_that_trains_them() -> None:
