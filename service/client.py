@@ -5,11 +5,15 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import httpx
 
 from service.errors import GoldenbenchError
+from service.plots.draw import Form, Kind
+
+if TYPE_CHECKING:
+    import pandas
 
 DEFAULT_URL = "http://127.0.0.1:8765"
 ENDED = frozenset({"completed", "cancelled", "failed"})
@@ -75,9 +79,39 @@ class Client:
         """All studies, the newest first."""
         return self._pages("/v1/studies", {"fingerprint": fingerprint} if fingerprint else {})
 
+    def cells(self, study_id: str) -> list[dict[str, Any]]:
+        """The cells of a study with their present means, the prescribed point first; none before it is opened."""
+        return list(self._pages(f"/v1/studies/{study_id}/cells", {}))
+
     def replicates(self, study_id: str) -> list[dict[str, Any]]:
         """Every stored training of a study."""
         return list(self._pages(f"/v1/studies/{study_id}/replicates", {"limit": "10000"}))
+
+    def replicates_frame(self, study_id: str) -> "pandas.DataFrame":
+        """Every stored training as a table of pandas, one row each; `curve` holds dictionaries of lists.
+
+        Raises:
+            ImportError: pandas is not installed; `replicates` needs nothing.
+        """
+        import pandas
+
+        return pandas.DataFrame(self.replicates(study_id))
+
+    def export(self, study_id: str, form: Literal["csv", "parquet"]) -> bytes:
+        """Every stored training as a file."""
+        return self._send("GET", f"/v1/studies/{study_id}/replicates", params={"format": form}).content
+
+    def plot(self, study_id: str, kind: Kind = "heatmap", form: Form = "svg") -> bytes:
+        """A picture of a study as it stands.
+
+        Raises:
+            RequestFailed: 409, there is nothing to draw yet.
+        """
+        return self._send("GET", f"/v1/studies/{study_id}/plots/{kind}.{form}").content
+
+    def manifest(self, study_id: str) -> dict[str, Any]:
+        """What is needed to repeat a study and to judge its numbers."""
+        return self._call("GET", f"/v1/studies/{study_id}/manifest")
 
     def comparison(self, study_id: str) -> dict[str, Any]:
         """The answer as it stands."""
@@ -91,9 +125,18 @@ class Client:
         """What a study would cost."""
         return self._call("POST", "/v1/estimates", json=spec)
 
-    def act(self, study_id: str, action: str) -> dict[str, Any]:
-        """`cancel`, `pause` or `resume` a study."""
+    def act(self, study_id: str, action: Literal["cancel", "pause", "resume"]) -> dict[str, Any]:
+        """Control a study; its document afterwards."""
         return self._call("POST", f"/v1/studies/{study_id}/{action}")
+
+    def extend(self, study_id: str, runs: int) -> dict[str, Any]:
+        """Add so many runs per fold to a study, which costs it a look at the answer.
+
+        Raises:
+            Unreachable: the answer was lost: look at the study's `runs` before asking again, since repeating it would
+                extend the study once more.
+        """
+        return self._call("POST", f"/v1/studies/{study_id}/extend", repeatable=False, json={"runs": runs})
 
     def wait(
         self, study_id: str, seen: Callable[[dict[str, Any]], None] = lambda study: None, poll_seconds: float = 0.5
@@ -136,24 +179,31 @@ class Client:
             if cursor is None:
                 return
 
-    def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+    def _call(self, method: str, path: str, repeatable: bool = True, **arguments: Any) -> dict[str, Any]:
+        """The document that a request is answered with."""
+        document: dict[str, Any] = self._send(method, path, repeatable, **arguments).json()
+        return document
+
+    def _send(self, method: str, path: str, repeatable: bool = True, **arguments: Any) -> httpx.Response:
         """One request, repeated while the service is away.
 
         A submission carries its key, so it is stored once; a control request whose answer was lost may meet its own
-        effect, and then says so with a 409.
+        effect, and then says so with a 409. What must not happen twice is repeated only where no connection was made.
         """
         for attempt in range(TRIES):
             try:
                 answer = self._http.request(method, path, **arguments)
             except httpx.TransportError as error:
-                problem: GoldenbenchError = Unreachable(f"no service answers at {self.url} ({error})")
+                told = f"no service answers at {self.url} ({error}): is `goldenbench up` running?"
+                problem: GoldenbenchError = Unreachable(told)
+                again = repeatable or isinstance(error, httpx.ConnectError)
             else:
                 if answer.status_code < 400:
-                    document: dict[str, Any] = answer.json()
-                    return document
+                    return answer
                 problem = RequestFailed(answer.status_code, _document(answer))
-                if answer.status_code != 503:
-                    raise problem
+                again = repeatable and answer.status_code == 503
+            if not again:
+                raise problem
             if attempt < TRIES - 1:
                 time.sleep(0.2 * 2**attempt)
         raise problem

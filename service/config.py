@@ -2,9 +2,10 @@
 
 import ipaddress
 from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_PORT = 8765
 
@@ -17,24 +18,56 @@ class Settings(BaseSettings):
     data: Path = Field(Path("var"), description="Data folder: database, prepared data sets, certificates")
     database_url: str = Field("", description="SQLAlchemy address; default: SQLite in the data folder")
     scheduler: str = Field("", description="Address of a Dask scheduler; default: one of its own on 127.0.0.1")
-    host: str = Field("127.0.0.1", description="Address to listen on; loopback only, since there are no tokens yet")
-    port: int = Field(DEFAULT_PORT, ge=1, le=65_535, description="Port; if it is busy, the next free one")
     pack_seconds: float = Field(20.0, gt=0, le=3_600, description="How long a pack should train")
     tls_ca: Path | None = Field(None, description="Certificate authority of a tls:// scheduler (PEM)")
     tls_cert: Path | None = Field(None, description="Certificate for a tls:// scheduler (PEM)")
     tls_key: Path | None = Field(None, description="Key of that certificate (PEM)")
+
+    host: str = Field("127.0.0.1", description="Address to listen on; beyond loopback tokens are required")
+    port: int = Field(DEFAULT_PORT, ge=1, le=65_535, description="Port; if it is busy, the next free one")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Names and addresses, separated by commas, under which requests may come besides loopback's"
+    )
+    require_tokens: bool = Field(False, description="Require tokens on loopback too")
+    https_cert: Path | None = Field(None, description="Certificate for HTTPS (PEM, with its chain)")
+    https_key: Path | None = Field(None, description="Key of that certificate (PEM)")
+    plain_http: bool = Field(False, description="Allow HTTP beyond loopback, say behind a proxy that speaks TLS")
+    proxies: str = Field("127.0.0.1", description="Addresses of proxies whose X-Forwarded-For and -Proto are believed")
+
+    max_queued: int = Field(10_000, ge=1, description="Studies that have not ended, of one token or of nobody's")
+    requests_per_second: float = Field(100.0, gt=0, description="Of one token or address, where tokens are required")
+    max_requests: int = Field(300, ge=1, description="Requests that are answered at the same time")
 
     @field_validator("data")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
-    @field_validator("host")
+    @field_validator("allowed_hosts", mode="before")
     @classmethod
-    def _loopback(cls, value: str) -> str:
-        if not is_loopback(value):
-            raise ValueError("must be a loopback address: this version has no tokens to keep strangers out")
-        return value
+    def _split(cls, value: object) -> object:
+        return (
+            tuple(name.strip().lower() for name in value.split(",") if name.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> Self:
+        if (self.https_cert is None) != (self.https_key is None):
+            raise ValueError("https_cert and https_key must be given together")
+        if not is_loopback(self.host) and self.https_cert is None and not self.plain_http:
+            raise ValueError(
+                f"host: {self.host} is not a loopback address, and tokens would cross the network in the clear: set "
+                "GOLDENBENCH_HTTPS_CERT and GOLDENBENCH_HTTPS_KEY, or GOLDENBENCH_PLAIN_HTTP=1 behind a proxy that "
+                "speaks TLS"
+            )
+        return self
+
+    @property
+    def tokens_required(self) -> bool:
+        """Whether nobody gets in without one: strangers can reach the service, or are meant to through a proxy."""
+        return self.require_tokens or not is_loopback(self.host) or not all(map(is_loopback, self.allowed_hosts))
 
     @property
     def store_url(self) -> str:
@@ -53,5 +86,13 @@ def is_loopback(host: str) -> bool:
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether an address stands for every one of this machine."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return False

@@ -3,9 +3,11 @@
 GoldenbenchError
 ├── NotFound            404  no such thing
 ├── Conflict            409  the study's state forbids it
+├── TooSlow             408  the body did not come in time
 ├── Invalid             422  fields that break rules (also 400 for unreadable, 413 for oversize bodies)
 │   ├── Unreadable      400
 │   └── TooLarge        413
+├── TooMany             429  a limit on how much one user may ask for
 ├── Unavailable         503  try again later
 ├── LeadershipLost      500  another dispatcher leads; never reaches a client
 └── SetupError          500  the service cannot start as it was told to
@@ -21,6 +23,8 @@ class GoldenbenchError(Exception):
 
     status = 500
     title = "Internal error"
+    retry_after_seconds: int | None = None
+    """After which the same request may succeed; None where it will not by itself."""
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(detail or (type(self).__doc__ or "").partition("\n")[0])
@@ -43,6 +47,13 @@ class Conflict(GoldenbenchError):
 
     status = 409
     title = "Conflict"
+
+
+class TooSlow(GoldenbenchError):
+    """The body of the request did not come in time."""
+
+    status = 408
+    title = "Request timeout"
 
 
 class Invalid(GoldenbenchError):
@@ -68,6 +79,14 @@ class TooLarge(Invalid):
 
     status = 413
     title = "Body too large"
+
+
+class TooMany(GoldenbenchError):
+    """More is waiting than one user may have waiting."""
+
+    status = 429
+    title = "Too many requests"
+    retry_after_seconds = 60
 
 
 class Unavailable(GoldenbenchError):

@@ -47,7 +47,7 @@ def import_folder(store: Store, folder: Path) -> tuple[str, int]:
     if not leadership.acquire():
         raise SetupError("a service runs on this store; stop it first")
     try:
-        with leadership.transaction() as session:
+        with leadership.transaction("import") as session:
             study = Study(
                 id=secrets.token_hex(6),
                 name=spec.name,

@@ -1,40 +1,25 @@
 """Optuna's record of our studies: one trial per cell. Our tables are the truth; this can be rebuilt at any time.
 
-The only importer of Optuna. Driven by what is not yet recorded (`Cell.recorded_n`, `Study.recorded`), in a thread of
-its own, off the path that commits results.
+The only importer of Optuna.
 """
 
-import math
-import threading
-import time
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
+import optuna_dashboard
 import sqlalchemy as sa
-import structlog
 from optuna.distributions import FloatDistribution
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.orm import Session
 
-from service.dispatch.leader import Leadership
-from service.errors import LeadershipLost
 from service.lifecycle import TERMINAL, Status
 from service.store.engine import BUSY_SECONDS, Store
-from service.store.queries import cell_statistics, study_cells
-from service.store.tables import Cell, Study, now
+from service.store.tables import now
 from studies.golden import effective_learning_rate
-
-INTERVAL_SECONDS = 5.0
-"""The least time between two reports of a running study's means."""
-CHECK_SECONDS = 60.0
-"""How often Optuna's tables are looked through for studies that somebody has deleted."""
-STOP_SECONDS = 5.0
-
-log = structlog.get_logger("goldenbench.record")
 
 
 @dataclass(frozen=True)
@@ -49,6 +34,8 @@ class CellRecord:
     diverged: int
     mean: float | None
     std: float | None
+    means: Mapping[int, float]
+    """Mean of the first so many replicates, in the order of run and fold; for some numbers of them."""
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -61,6 +48,17 @@ class CellRecord:
             "std": self.std,
             "n": self.n,  # written last: it says that the others are up to date
         }
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """What the dashboard asks of a figure; Plotly's own has 16 MB behind it."""
+
+    document: dict[str, Any]
+
+    def to_json(self) -> str:
+        """The document as JSON."""
+        return json.dumps(self.document, allow_nan=False)
 
 
 def open_storage(store: Store) -> RDBStorage:
@@ -102,6 +100,21 @@ class Record:
         for cell, trial in zip(cells, trials, strict=False):
             self._update(cell, trial, status)
 
+    def describe(self, title: str, note: str, landscape: dict[str, Any] | None) -> None:
+        """Write the note that the dashboard shows beside a study, and the landscape that it draws.
+
+        Args:
+            title: the study's name in Optuna's tables.
+            note: Markdown.
+            landscape: a document of Plotly; None where there is nothing to draw.
+        """
+        study = optuna.load_study(study_name=title, storage=self._storage)
+        if optuna_dashboard.get_note(study) != note:
+            optuna_dashboard.save_note(study, note)
+            optuna_dashboard.set_objective_names(study, ["mean accuracy"])
+        if landscape is not None:
+            optuna_dashboard.save_plotly_graph_object(study, _Drawing(landscape), graph_object_id="landscape")
+
     def delete(self, study_id: str) -> None:
         """Remove a study's trials."""
         for study in self._storage.get_all_studies():
@@ -117,8 +130,9 @@ class Record:
         if trial.state.is_finished():
             return
         if trial.user_attrs.get("n") != cell.n:
-            if cell.mean is not None:
-                self._storage.set_trial_intermediate_value(trial._trial_id, cell.n, cell.mean)
+            for n, mean in cell.means.items():
+                if trial.intermediate_values.get(n) != mean:
+                    self._storage.set_trial_intermediate_value(trial._trial_id, n, mean)
             for key, value in cell.attributes.items():
                 if trial.user_attrs.get(key) != value:
                     self._storage.set_trial_user_attr(trial._trial_id, key, value)
@@ -126,114 +140,6 @@ class Record:
         if state is not TrialState.RUNNING:
             values = [cell.mean] if state is TrialState.COMPLETE and cell.mean is not None else None
             self._storage.set_trial_state_values(trial._trial_id, state, values)
-
-
-class Recorder:
-    """Keeps Optuna's record up with the store, in a thread, while this process leads."""
-
-    def __init__(self, store: Store, storage: RDBStorage, leadership: Leadership, leads: threading.Event) -> None:
-        self._store = store
-        self._record = Record(storage)
-        self._leadership = leadership
-        self._leads = leads
-        self._written: dict[str, float] = {}
-        self._known: set[str] = set()
-        """Our studies in Optuna's tables."""
-        self._checked = -math.inf
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the study at hand."""
-        self._stop.set()
-        self._thread.join(timeout=STOP_SECONDS)
-
-    def catch_up(self) -> int:
-        """Record every study that has something new.
-
-        Returns:
-            How many studies were written.
-        """
-        if time.monotonic() - self._checked >= CHECK_SECONDS:
-            self._mark_missing()
-            self._checked = time.monotonic()
-        with self._store.read() as session:
-            due = list(session.scalars(_unrecorded()))
-            alive = set(session.scalars(sa.select(Study.id)))
-        for study_id in self._known - alive:
-            self._record.delete(study_id)
-            self._known.discard(study_id)
-        written = 0
-        for study_id in due:
-            if not self._stop.is_set() and self._is_time(study_id):
-                self.write(study_id)
-                written += 1
-        return written
-
-    def write(self, study_id: str) -> None:
-        """Record one study, then note in our tables what is recorded."""
-        with self._store.read() as session:
-            study = session.scalars(sa.select(Study).where(Study.id == study_id)).one_or_none()
-            if study is None:
-                return
-            cells = study_cells(session, study_id)
-            records = _records(session, study_id, cells)
-        self._known.add(study_id)
-        self._record.write(study.optuna_name, study_id, records, Status(study.status))
-        self._written[study_id] = time.monotonic()
-        with self._leadership.transaction() as session:
-            session.execute(sa.update(Study).where(Study.id == study_id).values(recorded=study.status))
-            for record in records:
-                row = sa.update(Cell).where(Cell.study_id == study_id, Cell.cell == record.cell)
-                session.execute(row.where(Cell.recorded_n != record.n).values(recorded_n=record.n))
-
-    def _is_time(self, study_id: str) -> bool:
-        with self._store.read() as session:
-            status = session.scalar(sa.select(Study.status).where(Study.id == study_id))
-        finished = status is not None and Status(status) in TERMINAL
-        return finished or time.monotonic() - self._written.get(study_id, -math.inf) >= INTERVAL_SECONDS
-
-    def _mark_missing(self) -> None:
-        """Studies that Optuna's tables no longer hold are to be recorded again."""
-        self._known = self._record.known()
-        with self._leadership.transaction() as session:
-            for study in session.scalars(sa.select(Study).where(Study.recorded.is_not(None))):
-                if study.id not in self._known:
-                    study.recorded = None
-
-    def _run(self) -> None:
-        while not self._stop.wait(0.5):
-            if not self._leads.is_set():
-                continue
-            try:
-                self.catch_up()
-            except LeadershipLost:
-                continue
-            except Exception as error:  # the record must never stop the work it describes; it is tried again
-                log.warning("record delayed", error=f"{type(error).__name__}: {error}"[:300])
-                self._checked = -math.inf
-                self._stop.wait(5.0)
-
-
-def _unrecorded() -> sa.Select[Any]:
-    """Opened studies whose status or any cell has changed since it was recorded."""
-    changed = sa.select(Cell.study_id).where(Cell.n != Cell.recorded_n)
-    stale = sa.or_(Study.recorded.is_(None), Study.recorded != Study.status, Study.id.in_(changed))
-    return sa.select(Study.id).where(Study.dataset_sha256.is_not(None), stale).order_by(Study.ordinal)
-
-
-def _records(session: Session, study_id: str, cells: Sequence[Cell]) -> list[CellRecord]:
-    statistics = cell_statistics(session, study_id)
-    records = []
-    for cell in cells:
-        mean, std = statistics.get(cell.cell, (None, None))
-        point = (cell.cell, cell.learning_rate, cell.momentum, tuple(cell.labels))
-        records.append(CellRecord(*point, cell.n, cell.diverged, mean, std))
-    return records
 
 
 def _distributions(cells: Sequence[CellRecord]) -> dict[str, Any]:
@@ -259,7 +165,7 @@ def _trial(cell: CellRecord, cells: Sequence[CellRecord], status: Status) -> Fro
         distributions=_distributions(cells),
         user_attrs=cell.attributes,
         system_attrs={},
-        intermediate_values={} if cell.mean is None else {cell.n: cell.mean},
+        intermediate_values=dict(cell.means),
     )
 
 

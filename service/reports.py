@@ -80,6 +80,19 @@ class Reports:
             self._pool = _pool()
             return await loop.run_in_executor(self._pool, call)
 
+    def comparison_now(self, study_id: str) -> dict[str, Any]:
+        """The comparison document, for a thread of its own that can wait for the computing process.
+
+        Raises:
+            NotFound: no such study.
+        """
+        request = self._request(study_id)
+        try:
+            return self._pool.submit(comparison_document, request).result()
+        except BrokenProcessPool:
+            self._pool = _pool()
+            return self._pool.submit(comparison_document, request).result()
+
     def close(self) -> None:
         """End the computing process."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -16,7 +16,8 @@ from service.config import Settings
 from service.dispatch.cluster import Cluster
 from service.dispatch.loop import Dispatcher
 from service.errors import SetupError
-from service.record import Recorder, find_number, open_storage
+from service.record import Record, find_number, open_storage
+from service.recorder import Recorder
 from service.reports import Reports
 from service.server_address import remove_address, write_address
 from service.store.engine import Store
@@ -55,8 +56,8 @@ def _serve(settings: Settings, ready: Callable[[str], None], stopping: threading
     except SQLAlchemyError as error:
         raise SetupError(f"the database cannot be used: {str(error).splitlines()[0]}") from error
     dispatcher = Dispatcher(store, settings, lambda: Cluster(settings))
-    recorder = Recorder(store, storage, dispatcher.leadership, dispatcher.leads)
     reports = Reports(store)
+    recorder = Recorder(store, Record(storage), dispatcher.leadership, dispatcher.leads, reports.comparison_now)
     context = Context(
         settings,
         store,

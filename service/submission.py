@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from service.errors import Invalid
+from service.errors import Invalid, TooMany
 from service.lifecycle import Desired
 from service.store.engine import Store
+from service.store.queries import count_going_on
 from service.store.tables import IdempotencyKey, Study
 from studies.datasets import registry
 from studies.datasets.errors import DatasetError
@@ -21,6 +22,19 @@ from studies.grid import Cell, cells
 from studies.spec import StudySpec
 
 MAX_KEY = 200
+
+
+@dataclass(frozen=True)
+class Submitter:
+    """Who submits."""
+
+    token: str = ""
+    """Id of their token; empty without one."""
+    most: int | None = None
+    """Studies that they may have that have not ended; None: no limit."""
+
+
+ANYBODY = Submitter()
 
 
 @dataclass(frozen=True)
@@ -74,42 +88,61 @@ def check_key(key: str | None) -> None:
         raise Invalid([Problem("Idempotency-Key", f"must have 1 to {MAX_KEY} characters")])
 
 
-def submit(store: Store, checked: Checked, key: str | None) -> tuple[Study, bool]:
+def own_key(key: str, by: Submitter) -> str:
+    """What is stored of an Idempotency-Key: keys of different tokens have nothing to do with each other."""
+    return hashlib.sha256(f"{by.token}:{key}".encode()).hexdigest() if by.token else key
+
+
+def check_queue(session: Session, more: int, by: Submitter) -> None:
+    """Refuse studies for which somebody has too many others waiting.
+
+    Raises:
+        TooMany: they would have more than `by.most` that have not ended.
+    """
+    if by.most is not None and (waiting := count_going_on(session, by.token)) + more > by.most:
+        whose = "of this token" if by.token else "submitted without a token"
+        raise TooMany(f"{waiting:,} studies {whose} have not ended; GOLDENBENCH_MAX_QUEUED allows {by.most:,}")
+
+
+def submit(store: Store, checked: Checked, key: str | None, by: Submitter = ANYBODY) -> tuple[Study, bool]:
     """Store a study, or find the one that the same key made.
 
     Args:
         store: the database.
         checked: from `check`.
         key: the request's Idempotency-Key.
+        by: who sent the request.
 
     Returns:
         The stored study, and whether this call made it. It is committed.
 
     Raises:
         Invalid: the key was used for another specification, or is too long.
+        TooMany: see `check_queue`; a repeated request that made its study before is not refused.
     """
     check_key(key)
     try:
-        with store.write() as session:
-            return _submit(session, checked, key)
+        with store.write("submit") as session:
+            return _submit(session, checked, key, by)
     except IntegrityError:  # another process stored the same key since we looked
-        with store.write() as session:
-            return _submit(session, checked, key)
+        with store.write("submit") as session:
+            return _submit(session, checked, key, by)
 
 
-def _submit(session: Session, checked: Checked, key: str | None) -> tuple[Study, bool]:
+def _submit(session: Session, checked: Checked, key: str | None, by: Submitter) -> tuple[Study, bool]:
     request = hashlib.sha256(checked.spec.canonical().encode()).hexdigest()
     if key is not None:
-        earlier = _earlier(session, key, request)
+        earlier = _earlier(session, own_key(key, by), request)
         if earlier is not None:
             return earlier, False
-    study = insert_study(session, checked)
+    check_queue(session, 1, by)
+    study = insert_study(session, checked, by)
     if key is not None:
-        session.add(IdempotencyKey(key=key, request_sha256=request, study_id=study.id))
+        session.add(IdempotencyKey(key=own_key(key, by), request_sha256=request, study_id=study.id))
     return study, True
 
 
-def insert_study(session: Session, checked: Checked) -> Study:
+def insert_study(session: Session, checked: Checked, by: Submitter) -> Study:
     """Add a queued study to a transaction."""
     spec = checked.spec
     study = Study(
@@ -120,6 +153,7 @@ def insert_study(session: Session, checked: Checked) -> Study:
         priority=spec.priority,
         runs=spec.runs,
         total=checked.trainings,
+        token=by.token,
     )
     session.add(study)
     session.flush()

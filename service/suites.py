@@ -54,42 +54,48 @@ def check(document: object, data: Path) -> CheckedSuite:
     return CheckedSuite(spec, tuple(studies))
 
 
-def submit(store: Store, checked: CheckedSuite, key: str | None) -> Suite:
+def submit(
+    store: Store, checked: CheckedSuite, key: str | None, by: submission.Submitter = submission.ANYBODY
+) -> Suite:
     """Store a suite and its studies in one transaction, or find the suite that the same key made.
 
     Args:
         store: the database.
         checked: from `check`.
         key: the request's Idempotency-Key; keys of suites and of studies have nothing to do with each other.
+        by: who sent the request.
 
     Returns:
         The stored suite. It is committed.
 
     Raises:
         Invalid: the key was used for another specification, or is too long.
+        TooMany: see `submission.check_queue`.
     """
     submission.check_key(key)
     try:
-        with store.write() as session:
-            return _submit(session, checked, key)
+        with store.write("submit-suite") as session:
+            return _submit(session, checked, key, by)
     except IntegrityError:  # another process stored the same key since we looked
-        with store.write() as session:
-            return _submit(session, checked, key)
+        with store.write("submit-suite") as session:
+            return _submit(session, checked, key, by)
 
 
-def _submit(session: Session, checked: CheckedSuite, key: str | None) -> Suite:
+def _submit(session: Session, checked: CheckedSuite, key: str | None, by: submission.Submitter) -> Suite:
     text = checked.spec.canonical()
+    key = None if key is None else submission.own_key(key, by)
     earlier = None if key is None else session.scalar(sa.select(Suite).where(Suite.key == key))
     if earlier is not None:
         if earlier.spec != text:
             rule = f"was used for another specification (suite {earlier.id})"
             raise Invalid([Problem("Idempotency-Key", rule)])
         return earlier
+    submission.check_queue(session, len(checked.studies), by)
     suite = Suite(id=secrets.token_hex(6), name=checked.spec.name, spec=text, key=key)
     session.add(suite)
     session.flush()
     for position, study in enumerate(checked.studies):
-        study_id = submission.insert_study(session, study).id
+        study_id = submission.insert_study(session, study, by).id
         session.add(SuiteStudy(suite_id=suite.id, position=position, study_id=study_id))
     session.flush()
     session.refresh(suite)

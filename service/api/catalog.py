@@ -9,6 +9,7 @@ from service.api.context import Shared
 from studies import golden
 from studies.catalog import presets, suites
 from studies.datasets.registry import DATASETS, DatasetInfo
+from studies.entry_points import Registry
 from studies.grid import cells
 from studies.models.registry import MODELS
 from studies.suite import SuiteSpec
@@ -57,14 +58,22 @@ def get_datasets() -> dict[str, Any]:
     """List the data sets with licence, checksums and whether they are the paper's data."""
     shown = [field.name for field in dataclasses.fields(DatasetInfo) if field.name not in ("maker", "folder")]
     items = [{name: getattr(info, name) for name in shown} for info in DATASETS.values()]
-    return {"items": [item | {"checksums": dict(item["checksums"])} for item in items], "next": None}
+    return _listed(DATASETS, [item | {"checksums": dict(item["checksums"])} for item in items])
 
 
 @router.get("/models")
 def get_models() -> dict[str, Any]:
     """List the models."""
     rows = [dataclasses.asdict(info) for info in MODELS.values()]
-    return {"items": [{k: v for k, v in row.items() if k != "factory"} for row in rows], "next": None}
+    return _listed(MODELS, [{k: v for k, v in row.items() if k != "factory"} for row in rows])
+
+
+def _listed(names: Registry[Any], items: list[dict[str, Any]]) -> dict[str, Any]:
+    """The items, each with the package that registered it, and the entry points that are broken."""
+    for item in items:
+        origin = names.origin(item["name"])
+        item["package"] = None if origin is None else str(origin)
+    return {"items": items, "next": None, "problems": list(names.problems.values())}
 
 
 @router.get("/workers")

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
+from service.access.principal import Principal
 from service.config import Settings
 from service.reports import Reports
 from service.store.engine import Store
@@ -30,4 +31,10 @@ def _context(request: Request) -> Context:
     return context
 
 
+def _caller(request: Request) -> Principal:
+    caller: Principal = request.state.principal
+    return caller
+
+
 Shared = Annotated[Context, Depends(_context)]
+Caller = Annotated[Principal, Depends(_caller)]

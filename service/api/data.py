@@ -1,10 +1,8 @@
 """The data of a study: cells, replicates, packs, manifest."""
 
-import csv
-import io
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
@@ -13,20 +11,22 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
 from service.api import cursor as cursors
-from service.api.context import Context, Shared
-from service.api.documents import (
-    REPLICATE_FIELDS,
-    cell_document,
-    moment,
-    pack_document,
-    replicate_document,
-)
+from service.api.context import Shared
+from service.api.documents import cell_document, moment, pack_document, replicate_document
+from service.api.exports import Points, as_csv, as_parquet
+from service.store.engine import Store
 from service.store.queries import cell_statistics, find_study, replicate_page, study_cells, study_packs
 from service.store.tables import Pack
 from studies.datasets import registry
+from studies.entry_points import Registry
+from studies.models.registry import MODELS
 
 router = APIRouter(prefix="/v1/studies/{study_id}", tags=["data"])
-CSV_CHUNK = 1_000
+FILES: dict[str, tuple[str, Callable[[Store, str, Points], Iterator[str | bytes]]]] = {
+    "csv": ("text/csv", as_csv),
+    "parquet": ("application/vnd.apache.parquet", as_parquet),
+}
+"""Media type and writer of each form in which all rows come as one file."""
 
 
 @router.get("/cells")
@@ -43,12 +43,12 @@ def get_cells(study_id: str, context: Shared) -> dict[str, Any]:
 @router.get(
     "/replicates",
     response_model=None,
-    responses={200: {"content": {"application/json": {}, "text/csv": {}}}},
+    responses={200: {"content": {"application/json": {}, **{media_type: {} for media_type, _ in FILES.values()}}}},
 )
 def get_replicates(
     study_id: str,
     context: Shared,
-    format: Annotated[Literal["json", "csv"], Query(description="csv gives all rows at once")] = "json",
+    format: Annotated[Literal["json", "csv", "parquet"], Query(description="files hold all rows")] = "json",
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
     cursor: str | None = None,
 ) -> dict[str, Any] | StreamingResponse:
@@ -57,9 +57,10 @@ def get_replicates(
     with context.store.read() as session:
         study = find_study(session, study_id)
         points = {cell.cell: (cell.learning_rate, cell.momentum) for cell in study_cells(session, study_id)}
-        if format == "csv":
-            headers = {"Content-Disposition": f'attachment; filename="goldenbench-{study.id}.csv"'}
-            return StreamingResponse(_csv(context, study_id, points), media_type="text/csv", headers=headers)
+        if format != "json":
+            media_type, write = FILES[format]
+            headers = {"Content-Disposition": f'attachment; filename="goldenbench-{study.id}.{format}"'}
+            return StreamingResponse(write(context.store, study_id, points), media_type=media_type, headers=headers)
         rows = replicate_page(session, study_id, limit + 1, position)  # type: ignore[arg-type]  # three parts, checked
         items = [replicate_document(row, points) for row in rows[:limit]]
         last = rows[limit - 1] if len(rows) > limit else None
@@ -99,12 +100,14 @@ def get_manifest(study_id: str, context: Shared) -> dict[str, Any]:
             "runs": study.runs,
             "dataset": {
                 "name": info.name,
+                "package": _package(registry.DATASETS, info.name),
                 "sha256": study.dataset_sha256,
                 "source": info.source,
                 "licence": info.licence,
                 "is_paper_data": info.is_paper_data,
                 "note": info.note,
             },
+            "model": {"name": spec["model"], "package": _package(MODELS, spec["model"])},
             "numeric_class": study.numeric_class,
             "seeds": "PCG64 of sha256 of 'goldenbench/1 {seed} {fold} {run} {purpose}'; purposes: weights, order",
             "packs": {
@@ -121,27 +124,7 @@ def get_manifest(study_id: str, context: Shared) -> dict[str, Any]:
         }
 
 
-def _csv(context: Context, study_id: str, points: dict[int, tuple[float, float]]) -> Iterator[str]:
-    """All replicates as CSV, read page by page."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, REPLICATE_FIELDS)
-    writer.writeheader()
-    after: tuple[int, int, int] | None = None
-    while True:
-        with context.store.read() as session:
-            rows = replicate_page(session, study_id, CSV_CHUNK, after)
-            for row in rows:
-                document = replicate_document(row, points)
-                document["curve"] = json.dumps(document["curve"], separators=(",", ":"))
-                writer.writerow({name: _harmless(value) for name, value in document.items()})
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-        if len(rows) < CSV_CHUNK:
-            return
-        after = rows[-1].cell, rows[-1].fold, rows[-1].run
-
-
-def _harmless(value: Any) -> Any:
-    """Text that a spreadsheet would run as a formula is quoted."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+def _package(names: Registry[Any], name: str) -> str | None:
+    """The package and version that registered a name; None for what ships."""
+    origin = names.origin(name)
+    return None if origin is None else str(origin)

@@ -11,8 +11,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from service.errors import GoldenbenchError, Invalid, Unavailable
-from studies.fields import Problem
+from service.errors import Conflict, GoldenbenchError, Invalid, Unavailable
+from studies.datasets.errors import UnknownDataset
+from studies.fields import Problem, SpecError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -41,14 +42,34 @@ def problem(
     return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
 
 
+def known(error: GoldenbenchError) -> JSONResponse:
+    """The answer to one of our own errors."""
+    wait = error.retry_after_seconds
+    headers = None if wait is None else {"Retry-After": str(wait)}
+    return problem(
+        error.status, error.title, error.detail, error.problems if isinstance(error, Invalid) else (), headers
+    )
+
+
+def database_away(error: Exception) -> JSONResponse:
+    """The answer while the database does not answer."""
+    log.warning("database away", error=str(error)[:300])
+    return known(Unavailable())
+
+
 def install(app: FastAPI) -> None:
     """Give an app these answers."""
 
     @app.exception_handler(GoldenbenchError)
     def _known(_request: Request, error: GoldenbenchError) -> JSONResponse:
-        headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, Unavailable) else None
-        problems = error.problems if isinstance(error, Invalid) else ()
-        return problem(error.status, error.title, error.detail, problems, headers)
+        return known(error)
+
+    def _stored(_request: Request, error: Exception) -> JSONResponse:
+        """A request's own specification is answered as Invalid; here a stored one cannot be read any more."""
+        return problem(Conflict.status, Conflict.title, f"the study needs what is not installed here: {error}")
+
+    app.add_exception_handler(SpecError, _stored)
+    app.add_exception_handler(UnknownDataset, _stored)
 
     @app.exception_handler(RequestValidationError)
     def _parameters(_request: Request, error: RequestValidationError) -> JSONResponse:
@@ -61,9 +82,7 @@ def install(app: FastAPI) -> None:
         return problem(error.status_code, str(error.detail), detail, headers=dict(error.headers or {}))
 
     def _database(_request: Request, error: Exception) -> JSONResponse:
-        log.warning("database away", error=str(error)[:300])
-        away = Unavailable()
-        return problem(503, away.title, away.detail, headers={"Retry-After": str(away.retry_after_seconds)})
+        return database_away(error)
 
     app.add_exception_handler(OperationalError, _database)
     app.add_exception_handler(PoolTimeout, _database)

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from service import submission
 from service.api import cursor as cursors
 from service.api.body import json_body, json_schema
-from service.api.context import Context, Shared
+from service.api.context import Caller, Context, Shared
 from service.api.documents import study_document
 from service.errors import Conflict, Invalid
 from service.estimate import estimate
@@ -31,6 +31,7 @@ async def submit_study(
     request: Request,
     response: Response,
     context: Shared,
+    caller: Caller,
     idempotency_key: Annotated[str | None, Header(description="Makes repeating the request safe")] = None,
 ) -> dict[str, Any]:
     """Queue a study. It is stored before the answer is sent."""
@@ -38,7 +39,8 @@ async def submit_study(
 
     def work() -> dict[str, Any]:
         checked = submission.check(document, context.settings.data)
-        study, _new = submission.submit(context.store, checked, idempotency_key)
+        by = submission.Submitter(caller.token, context.settings.max_queued)
+        study, _new = submission.submit(context.store, checked, idempotency_key, by)
         return study_document(study, None)
 
     answer = await run_in_threadpool(work)
@@ -141,7 +143,7 @@ def read_study(context: Context, study_id: str) -> dict[str, Any]:
 
 def _act(context: Context, study_id: str, action: Action, more_runs: int = 0) -> dict[str, Any]:
     """Write what a user wishes; the dispatcher carries it out."""
-    with context.store.write() as session:
+    with context.store.write("wish") as session:
         study = find_study(session, study_id, lock=True)
         desired = wish(action, study.shown)
         if action is Action.EXTEND:

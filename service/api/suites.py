@@ -9,11 +9,12 @@ from sqlalchemy.orm import Session
 from service import suites
 from service.api import cursor as cursors
 from service.api.body import json_body, json_schema
-from service.api.context import Context, Shared
+from service.api.context import Caller, Context, Shared
 from service.api.suite_documents import suite_document
 from service.store.queries import paces
 from service.store.suites import find_suite, list_suites, suite_studies
 from service.store.tables import Suite
+from service.submission import Submitter
 from studies.suite import SuiteSpec
 from studies.suite_table import suite_table
 
@@ -25,6 +26,7 @@ async def submit_suite(
     request: Request,
     response: Response,
     context: Shared,
+    caller: Caller,
     idempotency_key: Annotated[str | None, Header(description="Makes repeating the request safe")] = None,
 ) -> dict[str, Any]:
     """Queue a suite and all its studies. They are stored before the answer is sent."""
@@ -32,7 +34,8 @@ async def submit_suite(
 
     def work() -> dict[str, Any]:
         checked = suites.check(document, context.settings.data)
-        return read_suite(context, suites.submit(context.store, checked, idempotency_key).id)
+        by = Submitter(caller.token, context.settings.max_queued)
+        return read_suite(context, suites.submit(context.store, checked, idempotency_key, by).id)
 
     answer = await run_in_threadpool(work)
     response.headers["Location"] = f"/v1/suites/{answer['id']}"
@@ -72,7 +75,7 @@ async def get_suite_table(suite_id: str, context: Shared) -> dict[str, Any]:
 @router.post("/{suite_id}/cancel")
 def cancel_suite(suite_id: str, context: Shared) -> dict[str, Any]:
     """End every study of a suite that has not ended; what is stored stays."""
-    with context.store.write() as session:
+    with context.store.write("wish-suite") as session:
         suites.cancel(session, suite_id)
     return read_suite(context, suite_id)
 

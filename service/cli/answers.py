@@ -1,19 +1,26 @@
 """The commands that talk to a running service."""
 
 import json
+import math
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-from service.client import Client
+from service.client import ENDED, Client
 from service.errors import GoldenbenchError
 from studies.catalog import presets, suites
+
+LOOK_SECONDS = 3.0
+"""Least time between two looks at the cells of a study that is watched."""
 
 
 class NoSuchStudySpec(GoldenbenchError):
@@ -82,21 +89,24 @@ def read_spec(what: str, quick: bool) -> dict[str, Any]:
 
 
 def follow(client: Client, study_id: str, console: Console | None = None) -> dict[str, Any]:
-    """Show a progress bar until a study ends; return its last document."""
-    ended = show_progress(lambda seen: client.wait(study_id, seen), console)
+    """Show a progress bar and the best cell so far until a study ends; return its last document."""
+    ended = show_progress(lambda seen: client.wait(study_id, seen), console, BestSoFar(client))
     if ended["reason"]:
         print(ended["reason"], file=sys.stderr)
     return ended
 
 
 def show_progress(
-    wait: Callable[[Callable[[dict[str, Any]], None]], dict[str, Any]], console: Console | None = None
+    wait: Callable[[Callable[[dict[str, Any]], None]], dict[str, Any]],
+    console: Console | None = None,
+    remark: Callable[[dict[str, Any]], str] = lambda document: "",
 ) -> dict[str, Any]:
     """Show a progress bar while something is waited for.
 
     Args:
         wait: tells the function that it is given the document now and then, and returns the last one.
         console: where.
+        remark: a line below the bar.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -106,8 +116,9 @@ def show_progress(
         TimeElapsedColumn(),
         TextColumn("{task.fields[eta]}"),
     )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("queued", total=None, eta="")
+    bar = Progress(*columns, console=console)
+    task = bar.add_task("queued", total=None, eta="")
+    with Live(bar, console=console) as live:
 
         def seen(study: dict[str, Any]) -> None:
             total = study["progress"]["total"]
@@ -118,8 +129,38 @@ def show_progress(
                 completed=round(study["progress"]["fraction"] * total),
                 eta=_eta(study["eta_seconds"]),
             )
+            told = remark(study)
+            live.update(Group(bar, Text(told)) if told else bar)
 
         return wait(seen)
+
+
+class BestSoFar:
+    """Says, at most every LOOK_SECONDS, which cell of a running study has the highest mean.
+
+    Args:
+        client: asks the service.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._looked = -math.inf
+        self._told = ""
+
+    def __call__(self, study: dict[str, Any]) -> str:
+        """The line; empty before the first training, and again at the end, when there is an answer."""
+        if study["status"] in ENDED:
+            return ""
+        if time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._looked = time.monotonic()
+            scored = [cell for cell in self._client.cells(study["id"]) if cell["mean"] is not None]
+            self._told = self._line(max(scored, key=lambda cell: cell["mean"])) if scored else ""
+        return self._told
+
+    @staticmethod
+    def _line(cell: dict[str, Any]) -> str:
+        point = f"learning rate {cell['learning_rate']:.3g}, momentum {cell['momentum']:.3g}"
+        return f"best so far: {_points(cell['mean'])} % at {point} (n = {cell['n']})"
 
 
 def show_comparison(client: Client, study_id: str, console: Console) -> dict[str, Any]:

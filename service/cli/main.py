@@ -6,11 +6,19 @@ from typing import Annotated
 
 import typer
 
-from service.cli import answers, nodes, pairs, suites
+from service.cli import answers, completion, control, files, nodes, pairs, suites
 from service.cli.demo import run_demo
+from service.client import Unreachable
 from service.errors import GoldenbenchError
+from service.plots.draw import Kind
 
-app = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False, rich_markup_mode=None)
+HELP = "Does a prescribed learning rate and momentum sit near the empirical optimum? Studies that find out."
+EXIT_CODES = """Exit codes: 0 all is well; 1 refused or failed, with the reason on standard error; 2 the command line is
+wrong; 3 a watched study or suite ended without completing; 4 no service answers."""
+
+app = typer.Typer(
+    no_args_is_help=True, help=HELP, epilog=EXIT_CODES, pretty_exceptions_enable=False, rich_markup_mode=None
+)
 
 Data = Annotated[Path | None, typer.Option(help="Data folder (GOLDENBENCH_DATA, default ./var)")]
 Host = Annotated[str | None, typer.Option(help="Loopback address to listen on (GOLDENBENCH_HOST)")]
@@ -19,6 +27,8 @@ Database = Annotated[str | None, typer.Option(help="SQLAlchemy address (GOLDENBE
 Scheduler = Annotated[str | None, typer.Option(help="Dask scheduler (GOLDENBENCH_SCHEDULER)")]
 Url = Annotated[str | None, typer.Option(help="Address of the service (GOLDENBENCH_URL, default: the local one)")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
+Study = Annotated[str, typer.Argument(help="A study's id", autocompletion=completion.studies)]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write; - for standard output")]
 
 
 @app.command()
@@ -59,7 +69,12 @@ def worker(
 
 @app.command()
 def submit(
-    what: Annotated[str, typer.Argument(help="A preset's name, a JSON file, or - for standard input")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A preset's name, a JSON file, or - for standard input", autocompletion=completion.presets_and_suites
+        ),
+    ],
     wait: Annotated[bool, typer.Option("--wait", help="Watch it and print the answer")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Of a suite that ships: the version of some minutes")] = False,
     url: Url = None,
@@ -77,15 +92,18 @@ def table(suite: Annotated[str, typer.Argument(help="A suite's id")], as_json: A
 
 
 @app.command()
-def watch(study: Annotated[str, typer.Argument(help="A study's id")], url: Url = None) -> None:
-    """Show a study's progress until it ends."""
+def watch(study: Study, url: Url = None) -> None:
+    """Show a study's progress, and the best cell so far, until it ends."""
     raise typer.Exit(answers.watch(study, url))
 
 
 @app.command()
 def compare(
-    study: Annotated[str, typer.Argument(help="A study's id")],
-    other: Annotated[str | None, typer.Argument(help="Another study's id: compare the two instead")] = None,
+    study: Study,
+    other: Annotated[
+        str | None,
+        typer.Argument(help="Another study's id: compare the two instead", autocompletion=completion.studies),
+    ] = None,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
@@ -97,6 +115,81 @@ def compare(
         answers.compare(study, as_json, url)
     else:
         pairs.compare_pair(study, other, as_json, url)
+
+
+@app.command()
+def plot(
+    study: Study,
+    kind: Annotated[
+        Kind, typer.Option(help="heatmap: the landscape; curves: by epoch; ridge: along momentum")
+    ] = "heatmap",
+    output: Output = None,
+    url: Url = None,
+) -> None:
+    """Write a picture of a study, SVG or PNG by the file's ending (default goldenbench-STUDY-KIND.svg)."""
+    files.plot(study, kind, output, url)
+
+
+@app.command()
+def export(
+    study: Study,
+    form: Annotated[files.Export, typer.Option("--format", help="csv for spreadsheets, parquet for programs")] = "csv",
+    output: Output = None,
+    url: Url = None,
+) -> None:
+    """Write every stored training of a study, to standard output by default."""
+    files.export(study, form, output, url)
+
+
+@app.command()
+def studies(
+    limit: Annotated[int, typer.Option(min=1, help="How many")] = 20, as_json: AsJson = False, url: Url = None
+) -> None:
+    """List studies, the newest first."""
+    control.list_studies(limit, as_json, url)
+
+
+@app.command()
+def cancel(study: Study, url: Url = None) -> None:
+    """End a study; what is stored stays."""
+    control.act(study, "cancel", url)
+
+
+@app.command()
+def pause(study: Study, url: Url = None) -> None:
+    """Hand out no more trainings of a study."""
+    control.act(study, "pause", url)
+
+
+@app.command()
+def resume(study: Study, url: Url = None) -> None:
+    """Go on with a paused study."""
+    control.act(study, "resume", url)
+
+
+@app.command()
+def extend(
+    study: Study,
+    runs: Annotated[int, typer.Argument(min=1, help="Runs per fold and cell to add")],
+    url: Url = None,
+) -> None:
+    """Add runs to a study, also to a completed one; each look at the answer is paid for by a wider interval."""
+    control.extend(study, runs, url)
+
+
+@app.command()
+def doctor(
+    data: Data = None,
+    database_url: Database = None,
+    scheduler: Scheduler = None,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Say what is installed, which device and engine would train, and whether database, service and workers answer."""
+    from service.cli.doctor import doctor as examine  # imports what other commands do without
+
+    settings = nodes.settings(data=data, database_url=database_url, scheduler=scheduler)
+    raise typer.Exit(examine(settings, url, as_json))
 
 
 @app.command()
@@ -137,11 +230,11 @@ def import_results(
 
 
 def main() -> None:
-    """The command's entry: our errors are a line on standard error and exit code 1, never a traceback."""
+    """The command's entry: our errors are a line on standard error and an exit code, never a traceback."""
     try:
         app()
     except GoldenbenchError as error:
         print(f"goldenbench: {error}", file=sys.stderr)
         for broken in getattr(error, "errors", []):
             print(f"  {broken['field']}: {broken['rule']}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(4 if isinstance(error, Unreachable) else 1)

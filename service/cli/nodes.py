@@ -100,7 +100,8 @@ def workers(scheduler: str, data: Path | None) -> int:
     threads = []
     for index, device in enumerate(devices or [{DEVICE_VARIABLE: "cpu"}]):
         environment = worker_environment() | device | {CACHE_VARIABLE: str(cache)}
-        name = f"{os.uname().nodename}-{device[DEVICE_VARIABLE]}-{index}"
+        # With the process, since a second command on the same machine would else be refused as a namesake.
+        name = f"{os.uname().nodename}-{os.getpid()}-{device[DEVICE_VARIABLE]}-{index}"
         threads.append(
             threading.Thread(
                 target=_supervise, args=(_worker_command(scheduler, name, cache, chosen), environment, stop)

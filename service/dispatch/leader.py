@@ -35,7 +35,7 @@ class Leadership:
         self.release()  # a try that got the lock but not the database would stand in its own way
         if not (self._lock_file() if self._store.is_sqlite else self._lock_server()):
             return False
-        with self._store.write() as session:
+        with self._store.write("lead") as session:
             row = session.get(Leader, 1, with_for_update=True)
             if row is None:
                 row = Leader(id=1, epoch=0)
@@ -45,13 +45,16 @@ class Leadership:
         return True
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self, what: str = "") -> Iterator[Session]:
         """A writing transaction that only the leader can commit.
+
+        Args:
+            what: its name among `crash_points.TRANSACTIONS`.
 
         Raises:
             LeadershipLost: another dispatcher has a later epoch.
         """
-        with self._store.write() as session:
+        with self._store.write(what) as session:
             row = session.get(Leader, 1, with_for_update={"read": True})
             if row is None or row.epoch != self._epoch:
                 raise LeadershipLost

@@ -17,6 +17,7 @@ from service.config import Settings
 from service.dispatch import accept
 from service.dispatch.chores import Chores
 from service.dispatch.cluster import Cluster, Slot
+from service.dispatch.fitness import numeric_class_on, unreadable, what_lacks
 from service.dispatch.leader import Leadership
 from service.dispatch.opening import Opening
 from service.dispatch.pace import Pace
@@ -127,7 +128,7 @@ class Dispatcher:
                 self.state = "waiting"
                 self._stop.wait(1.0)
                 return False
-            with self.leadership.transaction() as session:
+            with self.leadership.transaction("recover") as session:
                 recovered = accept.recover(session)
             self.leads.set()
             log.info("leads", recovered_packs=recovered)
@@ -147,20 +148,29 @@ class Dispatcher:
         hands.slots.refresh()
         hands.runs.give_back_lost()
         self._settle()
-        with self._store.read() as session:
-            studies = list(unsettled_studies(session))
+        studies = self._readable_studies()
         self._stop_unwanted(hands.runs)
         self._opening.open(studies)
         self._races.advance(studies)
         self._fill(hands, studies)
         hands.runs.write_progress()
 
+    def _readable_studies(self) -> list[Study]:
+        """The unsettled studies that this service can read; the others wait, and hold up nobody."""
+        with self._store.read() as session:
+            studies = list(unsettled_studies(session))
+        broken = {study.id: why for study in studies if (why := unreadable(study)) is not None}
+        for study in studies:
+            if study.id in broken:
+                self._say(study, broken[study.id])
+        return [study for study in studies if study.id not in broken]
+
     def _settle(self) -> None:
         """Carry out what users asked for since the last look."""
         with self._store.read() as session:
             due = [study.id for study in unsettled_studies(session) if _is_due(study)]
         for study_id in due:
-            with self.leadership.transaction() as session:
+            with self.leadership.transaction("settle") as session:
                 study = session.scalars(sa.select(Study).where(Study.id == study_id).with_for_update()).one()
                 if study.desired == Desired.DELETE:
                     accept.delete_study(session, study_id)
@@ -194,24 +204,23 @@ class Dispatcher:
 
     def _explain(self, study: Study, slots: list[Slot]) -> None:
         """Tell whoever looks at a study that waits for a worker of another kind than those that are there."""
-        suited = any(_numeric_class(study, slot) is not None for slot in slots)
-        spec = accept.plan(study.spec)[0]
-        wanted = study.numeric_class or f"engine {spec.engine}, precision {spec.precision}"
-        reason = None if suited else f"waits for a worker that can train it: {wanted}"
+        self._say(study, what_lacks(study, [slot.announcement for slot in slots]))
+
+    def _say(self, study: Study, reason: str | None) -> None:
         if reason != study.reason:
-            with self.leadership.transaction() as session:
+            with self.leadership.transaction("explain") as session:
                 accept.explain(session, study.id, reason)
 
     def _lease(self, hands: _Hands, study: Study, slot: Slot, slots: int) -> bool:
         spec = accept.plan(study.spec)[0]
         path, sha256 = self._opening.path(study), study.dataset_sha256
-        numeric_class = _numeric_class(study, slot)
+        numeric_class = numeric_class_on(study, slot.announcement)
         if path is None or sha256 is None or numeric_class is None:
             return False
         if not hands.slots.holds(slot, sha256, path):
             return False
         capacity = self._pace.capacity(slot, spec, numeric_class, slots)
-        with self.leadership.transaction() as session:
+        with self.leadership.transaction("lease") as session:
             lease = accept.lease(session, study.id, capacity, slot.name, numeric_class)
         if lease is None:
             return False
@@ -244,20 +253,13 @@ class Dispatcher:
             if self._hands is not None:
                 for run in self._hands.runs:
                     self._hands.runs.stop(run)
-                    with self.leadership.transaction() as session:
+                    with self.leadership.transaction("stop") as session:
                         accept.give_back(session, *run.key, "the service was stopped")
         except Exception as error:
             log.warning("packs will be recovered at the next start", error=str(error)[:300])
         finally:
             self._let_go()
             self.state = "stopped"
-
-
-def _numeric_class(study: Study, slot: Slot) -> str | None:
-    """The numeric class that a slot would give a study; None if it cannot train it, or not in the pinned class."""
-    spec = accept.plan(study.spec)[0]
-    found = slot.announcement.numeric_classes.get(f"{spec.model}/{spec.engine}/{spec.precision}/{spec.bn_statistics}")
-    return found if study.numeric_class in (None, found) else None
 
 
 def _is_due(study: Study) -> bool:

@@ -69,7 +69,7 @@ class Opening:
 
         def opened(found: tuple[PreparedFile, int]) -> None:
             file, images = found
-            with self._leadership.transaction() as session:
+            with self._leadership.transaction("open") as session:
                 if _exists(session, study_id):
                     accept.open_study(session, study_id, file.sha256, images)
             self._paths[file.sha256] = file.path
@@ -77,7 +77,7 @@ class Opening:
 
         def failed(error: Exception) -> None:
             if pinned is None and isinstance(error, DatasetError | ValueError):
-                with self._leadership.transaction() as session:
+                with self._leadership.transaction("refuse") as session:
                     if _exists(session, study_id):
                         accept.fail_study(session, study_id, f"dataset: {error}")
             else:  # a full disk, a lost file: the study has results or may yet get some

@@ -66,7 +66,7 @@ class Races:
 
         def then(decided: tuple[Round, Decision]) -> None:
             ended, decision = decided
-            with self._leadership.transaction() as session:
+            with self._leadership.transaction("race") as session:
                 enter_next_round(session, ended, decision)
             self._deciding.discard(study_id)
             log.info("round decided", study=study_id, runs=ended.runs, dropped=len(decision.dropped))

@@ -85,7 +85,7 @@ class Runs:
 
     def give_back(self, run: Run, why: str) -> None:
         """Let a pack wait again, uncharged."""
-        with self._leadership.transaction() as session:
+        with self._leadership.transaction("give-back") as session:
             accept.give_back(session, *run.key, why)
         self._runs.pop(run.key, None)
         log.info("pack given back", pack=run.lease.pack, attempt=run.lease.attempt, why=why)
@@ -109,7 +109,7 @@ class Runs:
         changed = {run.key: run.epochs for run in self if run.epochs != self._told.get(run.key, 0)}
         if not changed:
             return
-        with self._leadership.transaction() as session:
+        with self._leadership.transaction("progress") as session:
             for (pack, attempt), epochs in changed.items():
                 row = accept.running_pack(session, pack, attempt)
                 if row is not None:
@@ -149,7 +149,7 @@ class Runs:
             self._accept(run, results, float(answer["seconds"]))
 
     def _accept(self, run: Run, results: list[TrainingResult], seconds: float) -> None:
-        with self._leadership.transaction() as session:
+        with self._leadership.transaction("accept") as session:
             stored = accept.accept(session, *run.key, results, seconds)
         self._runs.pop(run.key, None)
         run.took(seconds)
@@ -163,7 +163,7 @@ class Runs:
         )
 
     def _charge(self, run: Run, evidence: str, fits: bool = True) -> None:
-        with self._leadership.transaction() as session:
+        with self._leadership.transaction("charge") as session:
             fate = quarantine.charge(session, *run.key, evidence, fits)
         self._runs.pop(run.key, None)
         log.warning("pack failed", pack=run.lease.pack, attempt=run.lease.attempt, fate=fate, evidence=evidence[:500])

@@ -11,6 +11,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy.orm import Session
 
+from service import crash_points
 from service.errors import SetupError
 
 BUSY_SECONDS = 60
@@ -47,13 +48,18 @@ class Store:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self, what: str = "") -> Iterator[Session]:
         """A transaction that writes; committed at its end, rolled back if the body raises.
 
         On SQLite it takes the write lock at once: a reader that turns into a writer can be refused without waiting.
+
+        Args:
+            what: its name among `crash_points.TRANSACTIONS`.
         """
         with Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
+            crash_points.reach(what, "before-commit")
+        crash_points.reach(what, "after-commit")
 
     def migrate(self) -> None:
         """Bring the schema to the present version."""

@@ -48,6 +48,14 @@ def unsettled_studies(session: Session) -> Sequence[Study]:
     return session.scalars(sa.select(Study).where(wanted).order_by(Study.priority.desc(), Study.ordinal)).all()
 
 
+def count_going_on(session: Session, token: str) -> int:
+    """How many studies of a token (empty: of nobody's) have not ended."""
+    ended = [Status.COMPLETED, Status.CANCELLED, Status.FAILED]
+    waits = sa.or_(Study.status.not_in(ended), sa.and_(Study.status == Status.COMPLETED, Study.done < Study.total))
+    mine = sa.and_(Study.token == token, Study.desired.in_([Desired.RUN, Desired.PAUSE]), waits)
+    return session.scalar(sa.select(sa.func.count()).select_from(Study).where(mine)) or 0
+
+
 def study_cells(session: Session, study_id: str) -> Sequence[Cell]:
     """The cells of an opened study in order; none before it is opened."""
     return session.scalars(sa.select(Cell).where(Cell.study_id == study_id).order_by(Cell.cell)).all()

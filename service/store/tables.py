@@ -95,6 +95,8 @@ class Study(Base):
     """How often its answer could be seen: one more with each extension after a result."""
     race_runs: Mapped[int | None]
     """Runs that are open in the present round of a race; None for a study that does not race."""
+    token: Mapped[str] = mapped_column(String(8), default="", server_default="")
+    """Id of the token that submitted it; empty without one."""
 
     @property
     def optuna_name(self) -> str:
@@ -197,6 +199,7 @@ class IdempotencyKey(Base):
     __tablename__ = "gb_idempotency_keys"
 
     key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    """As `submission.own_key` gives it."""
     request_sha256: Mapped[str] = mapped_column(String(64))
     study_id: Mapped[str] = mapped_column(String(32))
     created_at: Mapped[datetime] = mapped_column(default=now)
@@ -213,7 +216,7 @@ class Suite(Base):
     spec: Mapped[str] = mapped_column(Text)
     """Canonical JSON."""
     key: Mapped[str | None] = mapped_column(String(200), unique=True)
-    """The Idempotency-Key that made it."""
+    """The Idempotency-Key that made it, as `submission.own_key` gives it."""
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -226,6 +229,27 @@ class SuiteStudy(Base):
     position: Mapped[int] = mapped_column(primary_key=True)
     """In the specification's list of studies."""
     study_id: Mapped[str] = mapped_column(String(32))
+
+
+class Token(Base):
+    """A secret that lets in, or a login with one. Only the secret's hash is kept."""
+
+    __tablename__ = "gb_tokens"
+
+    id: Mapped[str] = mapped_column(String(8), primary_key=True)
+    """The token's visible beginning."""
+    name: Mapped[str] = mapped_column(Text)
+    """Whom it was made for."""
+    scope: Mapped[str] = mapped_column(String(8))
+    """read, submit or admin"""
+    sha256: Mapped[str] = mapped_column(String(64))
+    login_of: Mapped[str | None] = mapped_column(ForeignKey("gb_tokens.id", ondelete="CASCADE"))
+    """The token that somebody logged in with; None for one made on the command line."""
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+    """To the hour."""
 
 
 class Leader(Base):

@@ -1,9 +1,13 @@
 """Services that the acceptance tests share; every process a test starts ends with it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 from running import STORM, FirstDemo, Part, Service
+
+CHROMIUM = Path("/usr/bin/chromium")
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +21,17 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def calm_table(calm: Service) -> list[str]:
     """The replicates of STORM after a calm run."""
     return calm.table(calm.run(STORM))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's chromium without a window."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"{CHROMIUM} is not installed (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

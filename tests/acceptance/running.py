@@ -198,11 +198,12 @@ class Service(Part):
         arguments: Sequence[str] = (),
         port: int | None = None,
         name: str = "service",
+        **more: str,
     ) -> None:
         self.data = folder / "data"
         self._asked = port or free_port()
         own = [command, "--port", str(self._asked), "--data", str(self.data), *arguments]
-        super().__init__(folder, name, own)
+        super().__init__(folder, name, own, **more)
         self.url = f"http://127.0.0.1:{self._asked}"
         self._http = httpx.Client(timeout=60, trust_env=False)
         self.storage_url = f"sqlite:///{self.data / 'goldenbench.db'}"

@@ -1,27 +1,14 @@
 """The pages in a real browser, wide and narrow."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from running import STORM, Service, eventually
 
-CHROMIUM = Path("/usr/bin/chromium")
 WIDTHS = (1280, 390)
 BAD = ("error", "warning")
 """Kinds of console messages that a page should not give."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's chromium without a window."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is not installed (apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from service_data import Service, TestClient, leader, opened, small
 
-from service.record import Recorder
+from service.record import Record
+from service.recorder import Recorder
+from service.reports import Reports
 from service.store.engine import Store
 
 MISSING = [
@@ -124,7 +126,8 @@ def test_dashboard_shows_a_recorded_study(service: Service) -> None:
     study_id = opened(service.store, leadership)
     before = service.client.get(f"/v1/studies/{study_id}").json()
     assert before["links"]["dashboard"] == "/dashboard"
-    Recorder(service.store, service.storage, leadership, threading.Event()).catch_up()
+    compare = Reports(service.store).comparison_now
+    Recorder(service.store, Record(service.storage), leadership, threading.Event(), compare).catch_up()
     study = service.client.get(f"/v1/studies/{study_id}").json()
     number = study["links"]["dashboard"].removeprefix("/dashboard/studies/")
     listed = service.client.get("/api/studies").json()["study_summaries"]

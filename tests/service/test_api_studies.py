@@ -28,7 +28,7 @@ from service_data import (
     wish,
 )
 
-from service.api import data
+from service.api import exports
 from service.dispatch.leader import Leadership
 from service.store.engine import Store
 from service.store.tables import Pack, Replicate, Study
@@ -266,7 +266,7 @@ def test_csv_gives_every_row_once_when_it_takes_several_reads(
     assert whole.headers["content-type"].startswith("text/csv")
     assert study_id in whole.headers["content-disposition"]
     for chunk in (7, 20, 1):
-        monkeypatch.setattr(data, "CSV_CHUNK", chunk)
+        monkeypatch.setattr(exports, "PAGE", chunk)
         assert service.client.get(f"/v1/studies/{study_id}/replicates?format=csv").text == whole.text
     table = list(csv.DictReader(io.StringIO(whole.text)))
     assert list(table[0]) == REPLICATE_FIELDS

@@ -1,13 +1,17 @@
 """Optuna's record, read back with the Optuna library."""
 
 import itertools
+import json
 from collections.abc import Iterator
 from threading import Event
+from typing import Any
 
 import optuna
+import optuna_dashboard
 import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
+from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 from service_data import (
     accuracy_of,
     charge,
@@ -26,7 +30,9 @@ from service_data import (
 
 from service.dispatch import accept
 from service.dispatch.leader import Leadership
-from service.record import Recorder, open_storage
+from service.record import Record, open_storage
+from service.recorder import Recorder
+from service.reports import Reports
 from service.store.engine import Store
 from service.store.tables import Cell, Study
 from studies.results import Outcome
@@ -44,8 +50,8 @@ def storage(store: Store) -> Iterator[RDBStorage]:
 
 @pytest.fixture
 def recorder(store: Store, storage: RDBStorage, leadership: Leadership, monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    monkeypatch.setattr("service.record.INTERVAL_SECONDS", 0.0)
-    return Recorder(store, storage, leadership, Event())
+    monkeypatch.setattr("service.recorder.INTERVAL_SECONDS", 0.0)
+    return Recorder(store, Record(storage), leadership, Event(), Reports(store).comparison_now)
 
 
 @pytest.fixture
@@ -131,7 +137,7 @@ def test_reports_wait_when_the_last_was_a_moment_ago(
 ) -> None:
     study_id = opened(store, leadership)
     recorder.catch_up()
-    monkeypatch.setattr("service.record.INTERVAL_SECONDS", 3_600.0)
+    monkeypatch.setattr("service.recorder.INTERVAL_SECONDS", 3_600.0)
     take_in(leadership, lease(leadership, study_id, size(1)))
     assert recorder.catch_up() == 0
     complete(leadership, study_id)
@@ -259,7 +265,7 @@ def test_record_of_an_ended_study_is_rebuilt_at_the_next_start(
     complete(leadership, study_id)
     recorder.catch_up()
     delete(reader, study_id)
-    after = Recorder(store, storage, leadership, Event())
+    after = Recorder(store, Record(storage), leadership, Event(), Reports(store).comparison_now)
     assert after.catch_up() == 1
     assert len(load(reader, study_id).trials) == 5
 
@@ -331,7 +337,7 @@ def test_study_that_was_deleted_while_nobody_recorded_leaves_at_the_next_start(
     recorder.catch_up()
     with leadership.transaction() as session:
         accept.delete_study(session, gone)
-    Recorder(store, storage, leadership, Event()).catch_up()
+    Recorder(store, Record(storage), leadership, Event(), Reports(store).comparison_now).catch_up()
     assert names(reader) == []
 
 
@@ -354,3 +360,97 @@ def test_writing_half_a_record_is_made_good(
     assert row(store, study_id).recorded is None
     assert recorder.catch_up() == 1
     assert [trial.state for trial in load(reader, study_id).trials] == [TrialState.COMPLETE] * 5
+
+
+def described(reader: RDBStorage, study_id: str) -> tuple[str, dict[str, Any]]:
+    """The note of a study and its drawings, as the dashboard reads them."""
+    study = load(reader, study_id)
+    drawings = get_plotly_graph_objects(reader.get_study_system_attrs(study._study_id))
+    return optuna_dashboard.get_note(study), {name: json.loads(text) for name, text in drawings.items()}
+
+
+def test_note_says_how_far_a_study_is_and_then_its_verdict(
+    store: Store, leadership: Leadership, recorder: Recorder, reader: RDBStorage
+) -> None:
+    study_id = opened(store, leadership)
+    take_in(leadership, lease(leadership, study_id))
+    recorder.catch_up()
+    note, drawings = described(reader, study_id)
+    assert note.startswith("**No verdict yet**: the study is running, 5 of 10 trainings.")
+    assert drawings == {}
+    complete(leadership, study_id)
+    recorder.catch_up()
+    note, drawings = described(reader, study_id)
+    comparison = Reports(store).comparison_now(study_id)
+    assert note.startswith(f"**Verdict: {comparison['verdict']}** (completed, 10 of 10 trainings)")
+    assert comparison["sentence"] in note
+    assert "95 % interval" in note
+    assert f"](/studies/{study_id})" in note
+    assert "| best cell | 4 | 0.01 | 0 | 94.05 | 0.07 | 2 | 0 |" in note
+    (drawing,) = drawings.values()
+    squares = next(trace for trace in drawing["data"] if trace["mode"] == "markers")
+    assert squares["x"] == [cell.learning_rate for cell in rows(store, Cell, study_id)]
+    assert squares["marker"]["color"][4] == 0, "the best cell has no shortfall"
+    assert [trace.get("name") for trace in drawing["data"][2:]] == [
+        "golden (prescribed)",
+        "best cell",
+        "matlab",
+        "plain",
+    ]
+
+
+@ON_SQLITE
+def test_note_stays_when_nothing_changed_and_shrinks_when_it_has_less_to_say(
+    store: Store, leadership: Leadership, storage: RDBStorage, recorder: Recorder, reader: RDBStorage
+) -> None:
+    study_id = opened(store, leadership)
+    complete(leadership, study_id)
+    recorder.catch_up()
+    before = reader.get_study_system_attrs(load(reader, study_id)._study_id)["dashboard:note_ver"]
+    recorder.write(study_id)
+    study = load(reader, study_id)
+    assert reader.get_study_system_attrs(study._study_id)["dashboard:note_ver"] == before
+    with store.write() as session:
+        row_of = session.query(Study).filter_by(id=study_id).one()
+        row_of.runs, row_of.total = 2, 20
+    settle(leadership, study_id)
+    recorder.catch_up()
+    note, _ = described(reader, study_id)
+    assert note.startswith("**No verdict yet**: the study is queued, 10 of 20 trainings.")
+    assert "Verdict:" not in note
+
+
+@ON_SQLITE
+def test_note_that_fails_holds_up_no_trial_and_is_written_later(
+    store: Store, leadership: Leadership, storage: RDBStorage, reader: RDBStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works: list[bool] = []
+
+    def compare(study_id: str) -> dict[str, Any]:
+        if not works:
+            raise RuntimeError("no")
+        return Reports(store).comparison_now(study_id)
+
+    monkeypatch.setattr("service.recorder.CHECK_SECONDS", 0.0)
+    recorder = Recorder(store, Record(storage), leadership, Event(), compare)
+    first, second = opened(store, leadership), opened(store, leadership)
+    complete(leadership, first)
+    complete(leadership, second)
+    assert recorder.catch_up() == 2
+    assert [trial.state for trial in load(reader, second).trials] == [TrialState.COMPLETE] * 5
+    assert described(reader, first) == ("", {})
+    works.append(True)
+    assert recorder.catch_up() == 0
+    assert described(reader, first)[0].startswith("**Verdict")
+
+
+@ON_SQLITE
+def test_intermediate_values_are_means_of_the_first_trainings(
+    store: Store, leadership: Leadership, recorder: Recorder, reader: RDBStorage
+) -> None:
+    study_id = opened(store, leadership, runs=2)
+    complete(leadership, study_id)
+    recorder.catch_up()
+    scores = [accuracy_of(3, fold, run) for run in range(2) for fold in range(2)]
+    expected = {n: pytest.approx(sum(scores[:n]) / n) for n in (1, 2, 3, 4)}
+    assert load(reader, study_id).trials[3].intermediate_values == expected

@@ -1,0 +1,1 @@
+"""Who may do what: tokens with scopes, and what each route needs."""

@@ -1,0 +1,163 @@
+"""`goldenbench doctor`: what is installed, what would train, and whether the parts of a service reach each other."""
+
+import json
+import platform
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import httpx
+import sqlalchemy as sa
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from service.config import Settings
+from service.server_address import running_address
+from service.store.engine import Store
+from studies.datasets.registry import DATASETS
+from studies.models.registry import MODELS, code_of
+
+PACKAGES = ("goldenbench", "torch", "numpy", "scipy", "scikit-learn", "optuna", "optuna-dashboard", "distributed")
+LEAST_FREE_BYTES = 1_000_000_000
+"""A study of 121 cells x 100 replicates takes some hundred megabytes, data sets as much again."""
+CONNECT_SECONDS = 5.0
+MARKS = {"good": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "bad": "[red]BAD[/red]"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    state: Literal["good", "note", "bad"]
+    """`note`: not as good as it could be, but nothing is broken."""
+    told: str
+
+
+def doctor(settings: Settings, url: str | None, as_json: bool) -> int:
+    """Look at everything and print it.
+
+    Args:
+        settings: of the service that would run here.
+        url: of a service that is asked how it is; None: the one that runs on the data folder, if any.
+        as_json: print JSON instead of a table.
+
+    Returns:
+        The exit code: 0 if nothing is bad, else 1.
+    """
+    findings = list(_findings(settings, url))
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        for finding in findings:
+            mark = {"good": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "bad": "[red]BAD[/red]"}[
+                finding.state
+            ]
+            table.add_row(mark, escape(finding.what), escape(finding.told))
+        Console().print(table)
+    return int(any(finding.state == "bad" for finding in findings))
+
+
+def _findings(settings: Settings, url: str | None) -> Iterator[Finding]:
+    installed = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    yield Finding("installed", "good", f"Python {platform.python_version()}, {installed}")
+    yield from _entry_points()
+    yield from _devices()
+    yield _disk(settings.data)
+    yield _database(settings)
+    if settings.scheduler:
+        yield _scheduler(settings.scheduler)
+    yield from _service(settings, url)
+
+
+def _entry_points() -> Iterator[Finding]:
+    for names in (MODELS, DATASETS):
+        for name in names:
+            origin = names.origin(name)
+            if origin is not None:
+                yield Finding("entry point", "good", f"{name} of {origin} ({names.group})")
+        for problem in names.problems.values():
+            yield Finding("entry point", "bad", problem)
+
+
+def _devices() -> Iterator[Finding]:
+    """The devices, and the engine that `auto` would take for each model."""
+    from workers.devices import available_threads, default_device, device_name, visible_gpus
+    from workers.native.library import best_isa
+    from workers.train import numeric_class_of
+
+    device, gpus = default_device(), len(visible_gpus())
+    if gpus and device == "cpu":
+        yield Finding("device", "bad", f"{gpus} NVIDIA GPU(s), but torch sees none: does its CUDA fit the driver?")
+    told = f"{gpus} x {device_name(device)}" if device == "cuda" else device_name(device)
+    yield Finding("device", "good", f"{told}; {available_threads()} processor threads")
+    isa = best_isa()
+    if isa is None:
+        told = "not built: no C compiler was there; the reference engine trains instead, several times slower"
+        yield Finding("packed CPU engine", "note", told)
+    else:
+        yield Finding("packed CPU engine", "good", f"built, runs {isa} here")
+    for model in MODELS:
+        found = numeric_class_of(model, "auto", "fp32", "population", device)
+        whose = f" of {code_of(model)}" if code_of(model) else ""
+        state: Literal["good", "bad"] = "good" if found else "bad"
+        yield Finding(f"model {model}", state, found or f"no engine here can train {model}{whose}")
+
+
+def _disk(data: Path) -> Finding:
+    """Space where the data folder is, or would be."""
+    place = next(folder for folder in (data, *data.parents) if folder.is_dir())
+    free = shutil.disk_usage(place).free
+    told = f"{data}, {free / 1e9:.1f} GB free"
+    return Finding("data folder", "good" if free >= LEAST_FREE_BYTES else "bad", told)
+
+
+def _database(settings: Settings) -> Finding:
+    url = sa.make_url(settings.store_url)
+    shown = url.render_as_string(hide_password=True)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        return Finding("database", "note", f"{shown} is not there yet; the first start makes it")
+    store = Store(settings.store_url)
+    try:
+        with store.read() as session:
+            session.execute(sa.text("SELECT 1"))
+    except sa.exc.SQLAlchemyError as error:
+        return Finding("database", "bad", f"{shown}: {str(error).splitlines()[0]}")
+    finally:
+        store.close()
+    return Finding("database", "good", f"{shown} answers")
+
+
+def _scheduler(address: str) -> Finding:
+    parts = urlsplit(address)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 0), CONNECT_SECONDS).close()
+    except OSError as error:
+        return Finding("scheduler", "bad", f"{address} does not answer: {error}")
+    return Finding("scheduler", "good", f"{address} accepts connections")
+
+
+def _service(settings: Settings, url: str | None) -> Iterator[Finding]:
+    """A running service and its workers."""
+    found = url or running_address(settings.data)
+    if found is None:
+        yield Finding("service", "note", f"none runs on {settings.data}; `goldenbench up` starts one")
+        return
+    try:
+        with httpx.Client(base_url=found, timeout=CONNECT_SECONDS) as http:
+            ready, workers = http.get("/readyz").json(), http.get("/v1/workers").json()["items"]
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        yield Finding("service", "bad", f"{found} does not answer as goldenbench: {type(error).__name__}: {error}")
+        return
+    checks = ", ".join(f"{name} {state}" for name, state in ready["checks"].items())
+    yield Finding("service", "good" if ready["status"] == "ready" else "bad", f"{found} is {ready['status']}: {checks}")
+    for worker in workers:
+        busy = f"trains for study {worker['study']}" if worker["study"] else "idle"
+        yield Finding("worker", "good", f"{worker['name']}, {worker['device']}, {busy}")

@@ -1,0 +1,1 @@
+"""The findings of goldenbench itself: their studies, their training and the page that reports them."""

@@ -1,0 +1,194 @@
+"""Keeping Optuna's record up with the store.
+
+Driven by what is not yet recorded (`Cell.recorded_n`, `Study.recorded`), in a thread of its own, off the path that
+commits results.
+"""
+
+import dataclasses
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.orm import Session
+
+from service.dispatch.leader import Leadership
+from service.errors import LeadershipLost
+from service.lifecycle import TERMINAL, Status
+from service.note import study_note
+from service.plots.plotly import landscape
+from service.record import CellRecord, Record
+from service.store.engine import Store
+from service.store.queries import cell_accuracies, cell_statistics, study_cells
+from service.store.tables import Cell, Study
+
+INTERVAL_SECONDS = 5.0
+"""The least time between two reports of a running study's means."""
+CHECK_SECONDS = 60.0
+"""How often Optuna's tables are looked through for studies that somebody has deleted."""
+STOP_SECONDS = 5.0
+
+log = structlog.get_logger("goldenbench.record")
+
+
+class Recorder:
+    """Keeps Optuna's record up with the store, in a thread, while this process leads.
+
+    Args:
+        store: the truth.
+        record: Optuna's tables.
+        leadership: of this process's dispatcher.
+        leads: set while it leads.
+        compare: gives the comparison document of a study; may take seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        record: Record,
+        leadership: Leadership,
+        leads: threading.Event,
+        compare: Callable[[str], dict[str, Any]],
+    ) -> None:
+        self._store = store
+        self._compare = compare
+        self._record = record
+        self._leadership = leadership
+        self._leads = leads
+        self._written: dict[str, float] = {}
+        self._known: set[str] = set()
+        """Our studies in Optuna's tables."""
+        self._undescribed: set[str] = set()
+        """Studies whose note could not be written."""
+        self._checked = -math.inf
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the study at hand."""
+        self._stop.set()
+        self._thread.join(timeout=STOP_SECONDS)
+
+    def catch_up(self) -> int:
+        """Record every study that has something new.
+
+        Returns:
+            How many studies were written.
+        """
+        if time.monotonic() - self._checked >= CHECK_SECONDS:
+            self._mark_missing()
+            for study_id in tuple(self._undescribed):
+                self._describe(study_id)
+            self._checked = time.monotonic()
+        with self._store.read() as session:
+            due = list(session.scalars(_unrecorded()))
+            alive = set(session.scalars(sa.select(Study.id)))
+        for study_id in self._known - alive:
+            self._record.delete(study_id)
+            self._known.discard(study_id)
+        written = 0
+        for study_id in due:
+            if not self._stop.is_set() and self._is_time(study_id):
+                self.write(study_id)
+                written += 1
+        return written
+
+    def write(self, study_id: str) -> None:
+        """Record one study, then note in our tables what is recorded."""
+        with self._store.read() as session:
+            study = session.scalars(sa.select(Study).where(Study.id == study_id)).one_or_none()
+            if study is None:
+                return
+            cells = study_cells(session, study_id)
+            records = _records(session, study_id, cells)
+        self._known.add(study_id)
+        self._record.write(study.optuna_name, study_id, records, Status(study.status))
+        self._written[study_id] = time.monotonic()
+        with self._leadership.transaction("record") as session:
+            session.execute(sa.update(Study).where(Study.id == study_id).values(recorded=study.status))
+            for record in records:
+                row = sa.update(Cell).where(Cell.study_id == study_id, Cell.cell == record.cell)
+                session.execute(row.where(Cell.recorded_n != record.n).values(recorded_n=record.n))
+        self._describe(study_id)
+
+    def _describe(self, study_id: str) -> None:
+        """Write a study's note; a comparison that fails must not hold up the trials of other studies."""
+        try:
+            with self._store.read() as session:
+                study = session.scalars(sa.select(Study).where(Study.id == study_id)).one_or_none()
+                records = _records(session, study_id, study_cells(session, study_id))
+            if study is not None:
+                self._describe_study(study, [dataclasses.asdict(record) for record in records])
+            self._undescribed.discard(study_id)
+        except Exception as error:
+            log.warning("note delayed", study=study_id, error=f"{type(error).__name__}: {error}"[:300])
+            self._undescribed.add(study_id)
+
+    def _describe_study(self, study: Study, cells: list[dict[str, Any]]) -> None:
+        comparison = self._compare(study.id) if study.shown in TERMINAL else None
+        note = study_note(study.id, study.shown, study.done, study.total, comparison)
+        seen = any(cell["mean"] is not None for cell in cells)
+        drawn = None if comparison is None or not seen else landscape(comparison, cells)
+        self._record.describe(study.optuna_name, note, drawn)
+
+    def _is_time(self, study_id: str) -> bool:
+        with self._store.read() as session:
+            status = session.scalar(sa.select(Study.status).where(Study.id == study_id))
+        finished = status is not None and Status(status) in TERMINAL
+        return finished or time.monotonic() - self._written.get(study_id, -math.inf) >= INTERVAL_SECONDS
+
+    def _mark_missing(self) -> None:
+        """Studies that Optuna's tables no longer hold are to be recorded again."""
+        self._known = self._record.known()
+        with self._leadership.transaction("record-check") as session:
+            for study in session.scalars(sa.select(Study).where(Study.recorded.is_not(None))):
+                if study.id not in self._known:
+                    study.recorded = None
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.5):
+            if not self._leads.is_set():
+                continue
+            try:
+                self.catch_up()
+            except LeadershipLost:
+                continue
+            except Exception as error:  # the record must never stop the work it describes; it is tried again
+                log.warning("record delayed", error=f"{type(error).__name__}: {error}"[:300])
+                self._checked = -math.inf
+                self._stop.wait(5.0)
+
+
+def _unrecorded() -> sa.Select[Any]:
+    """Opened studies whose status or any cell has changed since it was recorded."""
+    changed = sa.select(Cell.study_id).where(Cell.n != Cell.recorded_n)
+    stale = sa.or_(Study.recorded.is_(None), Study.recorded != Study.status, Study.id.in_(changed))
+    return sa.select(Study.id).where(Study.dataset_sha256.is_not(None), stale).order_by(Study.ordinal)
+
+
+def _records(session: Session, study_id: str, cells: Sequence[Cell]) -> list[CellRecord]:
+    statistics = cell_statistics(session, study_id)
+    accuracies = cell_accuracies(session, study_id)
+    records = []
+    for cell in cells:
+        mean, std = statistics.get(cell.cell, (None, None))
+        point = (cell.cell, cell.learning_rate, cell.momentum, tuple(cell.labels))
+        means = {} if mean is None else {**_first_means(accuracies[cell.cell]), cell.n: mean}
+        records.append(CellRecord(*point, cell.n, cell.diverged, mean, std, means))
+    return records
+
+
+def _first_means(accuracies: Sequence[float]) -> dict[int, float]:
+    """Means of the first 1, 2, 3, 5, 8, ... accuracies: enough for a curve, and few to write for a hundred."""
+    means, n, following = {}, 1, 2
+    while n <= len(accuracies):
+        means[n] = math.fsum(accuracies[:n]) / n
+        n, following = following, n + following
+    return means
