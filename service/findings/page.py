@@ -37,7 +37,7 @@ TABLES: Mapping[str, Table] = {
     "alpha": Table(alpha, ("alpha",)),
     "square-rule": Table(square_rule, ("square-rule",)),
     "random-pairs": Table(random_pairs, ("random-pairs",)),
-    "conditions": Table(conditions, ("batch-16", "batch-1024", "epochs-3", "scale-quarter", "scale-quadruple")),
+    "conditions": Table(conditions, ("batch-16", "batch-1024", "epochs-3", "scale-quadruple")),
 }
 _MARKED = re.compile(r"(<!-- table: (?P<name>[a-z0-9-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
