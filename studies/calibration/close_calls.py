@@ -25,7 +25,7 @@ def racing_landscapes() -> tuple[SimulatedLandscape, ...]:
     return (
         simulated("plateau of 5 cells", 0.005 * beyond**2),
         simulated("plateau of 7 cells: a ridge", 0.003 * rate**2),
-        simulated("the same, 10 folds", 0.003 * rate**2, fold_spread=0.003, folds=10),
+        simulated("plateau of 7 cells, 10 folds", 0.003 * rate**2, fold_spread=0.003, folds=10),
         standard["derived best"],
         standard["peak beside"],
         standard["cliffs"],
