@@ -94,7 +94,7 @@ def test_race_when_simulated_keeps_its_promises(name):
 
 
 def test_race_when_the_plateau_is_small_saves_trainings_and_hardly_any_verdicts():
-    for name in ("plateau of 5 cells", "plateau of 7 cells: a ridge", "the same, 10 folds", "derived best"):
+    for name in ("plateau of 5 cells", "plateau of 7 cells: a ridge", "plateau of 7 cells, 10 folds", "derived best"):
         rates = measure_race(RACED[name], 100, 60, np.random.default_rng(6), n_test=N_TEST)
         assert rates.trainings < 0.25
         assert rates.definite > rates.definite_in_full - 0.3  # dropped cells whose limits are in the way cost 0.6

@@ -75,7 +75,7 @@ def test_cross_fitted_when_a_cell_ended_does_not_select_it():
 
 
 def test_cross_fitted_when_cells_have_fewer_replicates_counts_divergence_on_shared_ones():
-    scores = np.full((2, 8), 0.9) + np.array([[0.0], [0.01]])
+    scores = np.full((2, 8), 0.5) + np.array([[0.0], [0.4]])
     lost = np.zeros((2, 8), dtype=bool)
     lost[0, 6], lost[1, 0] = True, True  # once each, but where both were observed only the competitor diverged
     scores[lost] = 0.1
@@ -83,6 +83,10 @@ def test_cross_fitted_when_cells_have_fewer_replicates_counts_divergence_on_shar
     assert cross_fitted_regret(score_table(scores, THREE[:2], 0, diverged=lost, observed=seen)) == 0
     lost[0, 2], scores[0, 2] = True, 0.1
     assert cross_fitted_regret(score_table(scores, THREE[:2], 0, diverged=lost, observed=seen)) != 0
+    lost[0], scores[0] = False, 0.5
+    seen[0, 0] = False  # where the competitor diverged, the prescribed point was not observed
+    table = score_table(scores, THREE[:2], 0, diverged=lost, observed=seen)
+    assert cross_fitted_regret(table) == pytest.approx(0.4)
 
 
 def test_surface_when_cells_ended_early_is_that_of_the_full_table():
@@ -106,7 +110,7 @@ def test_surface_when_cells_ended_early_is_that_of_the_full_table():
 def test_plan_when_noisy_cells_ended_ranks_them_behind_those_that_went_on():
     rng = np.random.default_rng(3)
     scores = 0.9 + 0.001 * rng.standard_normal((30, 40))
-    scores[10:] += 0.02 * rng.standard_normal((20, 40)) - 0.03
+    scores[10:] += np.where(np.arange(40) % 2, -0.11, 0.05)  # far ahead in one half, and behind on average
     seen = np.ones(scores.shape, dtype=bool)
     seen[10:, 6:] = False
     landscape = fitted_landscape(score_table(scores, lattice(3)[:30], 0, observed=seen))
@@ -152,6 +156,15 @@ def test_unbeaten_when_screened_is_what_each_pair_says(seed, size, folds, gaps, 
         bar = student_quantile(1 - 0.05 / max(size[0] - 1, 1), moments.df) * spread
         expected[row] = not (moments.mean > bar).any()
     assert (unbeaten(table, 0.95) == expected).all()
+
+
+def test_unbeaten_when_screening_cannot_tell_is_what_the_pair_says():
+    # Rows 0 and 1 differ by 1e-10 in every replicate, which the matrix products cannot see beside the common noise.
+    rng = np.random.default_rng(0)
+    noise = 0.01 * rng.standard_normal((4, 10))
+    noise[1] = noise[0] + 1e-10
+    noise[2:] -= 0.01
+    assert list(unbeaten(score_table(0.9 + noise, lattice(1)[:4], 0), 0.95)[:2]) == [False, True]
 
 
 def test_words_when_rounds_share_the_error_state_both_levels():
