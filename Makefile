@@ -5,13 +5,18 @@ BIN := $(VENV)/bin
 NATIVE := $(wildcard workers/native/*.c workers/native/*.h) setup.py
 READY := $(VENV)/ready
 
-.PHONY: demo test check lint types imports requirements clean
+.PHONY: demo test check lint types imports docs requirements clean
 
 demo: $(READY)
 	$(BIN)/goldenbench demo
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# The storms of docs/reliability.md, then the planted defects that they have to catch; it says there how long that takes.
+chaos: $(READY)
+	$(BIN)/python -m tests.chaos campaign
+	$(BIN)/python -m tests.chaos.defects
 
 check: lint types imports test
 
@@ -24,6 +29,10 @@ types: $(READY)
 
 imports: $(READY)
 	$(BIN)/lint-imports
+
+# The REST reference, from the app's own description; run after changing a route.
+docs: $(READY)
+	GOLDENBENCH_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/service/test_rest_reference.py
 
 # The pins of every dependency, with hashes; run after changing those of pyproject.toml.
 requirements: $(READY)

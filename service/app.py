@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from service.access.scopes import Rules
-from service.api import answers, catalog, data, operations, plots, problems, studies, suites
+from service.api import answers, catalog, data, description, operations, plots, problems, studies, suites
 from service.api.context import Context
 from service.dashboard import DashboardGate
 from service.door import Door
@@ -16,6 +16,7 @@ from service.headers import SafeHeaders
 from service.limits import Crowd, Rate
 from service.pages import login
 from service.pages import routes as pages
+from service.pages.errors import ErrorPages
 
 
 def create_app(context: Context, storage: Any) -> FastAPI:
@@ -36,23 +37,24 @@ def create_app(context: Context, storage: Any) -> FastAPI:
     )
     app.state.context = context
     problems.install(app)
-    parts = (studies, suites, data, answers, plots, catalog, operations, pages, login)
+    description.install(app)
+    parts = (studies, suites, data, answers, plots, catalog, operations, login)
     for router in (part.router for part in parts):
         app.include_router(router)
-    pages.mount_static(app)
+    pages.install(app)
 
     app.add_middleware(DashboardGate, storage=storage)
     chosen = context.settings
     rate = Rate(chosen.requests_per_second)
-    app.add_middleware(Door, store=context.store, rules=Rules(app), required=chosen.tokens_required, rate=rate)  # type: ignore[arg-type]
+    app.add_middleware(Door, store=context.store, rules=Rules(app), required=chosen.tokens_required, rate=rate)
     app.add_middleware(Crowd, most=chosen.max_requests)
     app.add_middleware(Guard, names=own_names(chosen))
     return app
 
 
 class App(FastAPI):
-    """FastAPI with our headers around everything, its own answers to unexpected errors included."""
+    """FastAPI with our headers and pages of errors around everything, its own answers to unexpected errors included."""
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the parts around the routes together."""
-        return SafeHeaders(super().build_middleware_stack())
+        return SafeHeaders(ErrorPages(super().build_middleware_stack()))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import httpx
 
 from service.errors import GoldenbenchError
-from service.plots.draw import Form, Kind
+from service.plots.kinds import Form, Kind
 
 if TYPE_CHECKING:
     import pandas
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 DEFAULT_URL = "http://127.0.0.1:8765"
 ENDED = frozenset({"completed", "cancelled", "failed"})
 TRIES = 5
+PATIENCE_SECONDS = 10.0
+"""How long to wait when the service says that requests come too fast; a full queue takes longer, and is told."""
 
 
 class RequestFailed(GoldenbenchError):
@@ -39,11 +41,14 @@ class Client:
     Args:
         url: base address; default: GOLDENBENCH_URL, or the service that runs on the data folder, or port 8765.
         timeout_seconds: per request.
+        token: what the service asks for, `gb_...`; default: GOLDENBENCH_TOKEN, or none.
     """
 
-    def __init__(self, url: str | None = None, timeout_seconds: float = 60.0) -> None:
+    def __init__(self, url: str | None = None, timeout_seconds: float = 60.0, token: str | None = None) -> None:
         self.url = (url or find_url()).rstrip("/")
-        self._http = httpx.Client(base_url=self.url, timeout=timeout_seconds)
+        token = token or os.environ.get("GOLDENBENCH_TOKEN")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(base_url=self.url, timeout=timeout_seconds, headers=headers)
 
     def __enter__(self) -> Self:
         return self
@@ -185,12 +190,13 @@ class Client:
         return document
 
     def _send(self, method: str, path: str, repeatable: bool = True, **arguments: Any) -> httpx.Response:
-        """One request, repeated while the service is away.
+        """One request, repeated while the service is away, or says that it came too soon after others.
 
         A submission carries its key, so it is stored once; a control request whose answer was lost may meet its own
         effect, and then says so with a 409. What must not happen twice is repeated only where no connection was made.
         """
         for attempt in range(TRIES):
+            pause = 0.2 * 2**attempt
             try:
                 answer = self._http.request(method, path, **arguments)
             except httpx.TransportError as error:
@@ -201,11 +207,13 @@ class Client:
                 if answer.status_code < 400:
                     return answer
                 problem = RequestFailed(answer.status_code, _document(answer))
-                again = repeatable and answer.status_code == 503
+                soon = answer.status_code == 429 and 0 < _retry_after(answer) <= PATIENCE_SECONDS
+                again = soon or (repeatable and answer.status_code == 503)
+                pause = max(pause, _retry_after(answer)) if soon else pause
             if not again:
                 raise problem
             if attempt < TRIES - 1:
-                time.sleep(0.2 * 2**attempt)
+                time.sleep(pause)
         raise problem
 
 
@@ -227,6 +235,12 @@ def find_url() -> str:
 
     data = Path(os.environ.get("GOLDENBENCH_DATA", "var"))
     return os.environ.get("GOLDENBENCH_URL") or running_address(data) or DEFAULT_URL
+
+
+def _retry_after(answer: httpx.Response) -> float:
+    """Seconds that the service asks to wait; 0 if it does not say."""
+    told = answer.headers.get("Retry-After", "")
+    return float(told) if told.isdecimal() else 0.0
 
 
 def _document(answer: httpx.Response) -> dict[str, Any]:

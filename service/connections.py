@@ -1,4 +1,7 @@
-"""Connections of slow clients, which uvicorn would keep for ever: those that drip a request, or never read an answer."""
+"""Connections that end when their client is too slow: one that drips a request, or never reads its answer.
+
+uvicorn itself would keep them for ever.
+"""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""Points at which a test can have this process die, or lose the database's answer; nothing happens unless it is told to.
+"""Points at which a test can have this process die, or lose the database's answer; none unless it is told to.
 
 `GOLDENBENCH_CRASH_POINT` names one as `{transaction}:{moment}:{what}`, such as `accept:after-commit:die`, and may end
 in `@n` for its n-th passage. Whoever can set a service's environment could as well kill it, so this opens no door.

@@ -152,7 +152,6 @@ def _refusal(scope: Connection, principal: Principal, needed: Scope) -> ASGIApp 
         name, own = needed.name.lower(), principal.scope.name.lower()
         return problem(403, "Forbidden", f"{request} needs a token with the scope {name}; this one has {own}")
     if principal.login and scope["method"] not in READING and "origin" not in connection.headers:
-        return problem(
-            403, "Forbidden", f"{request}: a login changes nothing without the Origin header of our own page"
-        )
+        detail = f"{request}: with a login, changes are asked for by our own pages only, which show in Origin"
+        return problem(403, "Forbidden", detail)
     return None

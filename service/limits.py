@@ -1,4 +1,4 @@
-"""Limits on how often and how many at once somebody may ask, so that one user cannot take the service from the others."""
+"""How often somebody may ask, and how many at once, so that one user cannot take the service from the others."""
 
 import ipaddress
 import math

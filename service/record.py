@@ -21,6 +21,9 @@ from service.store.engine import BUSY_SECONDS, Store
 from service.store.tables import now
 from studies.golden import effective_learning_rate
 
+METRIC_NAMES = "study:metric_names"
+"""What `optuna.Study.set_metric_names` writes; the method itself is marked experimental, and warns."""
+
 
 @dataclass(frozen=True)
 class CellRecord:
@@ -95,6 +98,7 @@ class Record:
         if number is None:
             number = self._storage.create_new_study([StudyDirection.MAXIMIZE], title)
             self._storage.set_study_user_attr(number, "goldenbench", study_id)
+            self._storage.set_study_system_attr(number, METRIC_NAMES, ["mean accuracy"])
         for cell in cells[len(trials) :]:
             self._storage.create_new_trial(number, template_trial=_trial(cell, cells, status))
         for cell, trial in zip(cells, trials, strict=False):
@@ -111,7 +115,6 @@ class Record:
         study = optuna.load_study(study_name=title, storage=self._storage)
         if optuna_dashboard.get_note(study) != note:
             optuna_dashboard.save_note(study, note)
-            optuna_dashboard.set_objective_names(study, ["mean accuracy"])
         if landscape is not None:
             optuna_dashboard.save_plotly_graph_object(study, _Drawing(landscape), graph_object_id="landscape")
 

@@ -123,7 +123,8 @@ class Recorder:
         try:
             with self._store.read() as session:
                 study = session.scalars(sa.select(Study).where(Study.id == study_id)).one_or_none()
-                records = _records(session, study_id, study_cells(session, study_id))
+                ended = study is not None and study.shown in TERMINAL
+                records = _records(session, study_id, study_cells(session, study_id)) if ended else []
             if study is not None:
                 self._describe_study(study, [dataclasses.asdict(record) for record in records])
             self._undescribed.discard(study_id)
@@ -132,7 +133,8 @@ class Recorder:
             self._undescribed.add(study_id)
 
     def _describe_study(self, study: Study, cells: list[dict[str, Any]]) -> None:
-        comparison = self._compare(study.id) if study.shown in TERMINAL else None
+        """Write a study's note; `cells` are given, and drawn, once it has ended."""
+        comparison = self._compare(study.id) if cells else None
         note = study_note(study.id, study.shown, study.done, study.total, comparison)
         seen = any(cell["mean"] is not None for cell in cells)
         drawn = None if comparison is None or not seen else landscape(comparison, cells)

@@ -5,14 +5,18 @@ import socket
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import structlog
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import ASGIApp
 
+from service.access import tokens
 from service.api.context import Context
 from service.app import create_app
-from service.config import Settings
+from service.config import Settings, is_wildcard
+from service.connections import Connection
 from service.dispatch.cluster import Cluster
 from service.dispatch.loop import Dispatcher
 from service.errors import SetupError
@@ -25,6 +29,8 @@ from service.store.engine import Store
 SHUTDOWN_SECONDS = 5
 """How long open requests (event streams, above all) may delay the end."""
 PORTS_TRIED = 50
+CONNECTIONS_PER_REQUEST = 2
+"""Open connections for each request that may be answered at once: browsers keep some between requests."""
 
 log = structlog.get_logger("goldenbench")
 
@@ -38,7 +44,7 @@ def serve(settings: Settings, ready: Callable[[str], None], stopping: threading.
         stopping: ends the service when set, as a signal would.
 
     Raises:
-        SetupError: no free port, or a database that cannot be used.
+        SetupError: no free port, a database or certificate that cannot be used, or nobody who could get in.
     """
     stopping = stopping or threading.Event()
     with _signals(stopping):
@@ -48,13 +54,14 @@ def serve(settings: Settings, ready: Callable[[str], None], stopping: threading.
 def _serve(settings: Settings, ready: Callable[[str], None], stopping: threading.Event) -> None:
     settings.data.mkdir(parents=True, exist_ok=True)
     listener = _listen(settings.host, settings.port)
-    url = f"http://{_bracketed(settings.host)}:{listener.getsockname()[1]}"
+    url = _url(settings, listener.getsockname()[1])
     store = Store(settings.store_url)
     try:
         store.migrate()
         storage = open_storage(store)
     except SQLAlchemyError as error:
         raise SetupError(f"the database cannot be used: {str(error).splitlines()[0]}") from error
+    _check_tokens(settings, store)
     dispatcher = Dispatcher(store, settings, lambda: Cluster(settings))
     reports = Reports(store)
     recorder = Recorder(store, Record(storage), dispatcher.leadership, dispatcher.leads, reports.comparison_now)
@@ -66,13 +73,7 @@ def _serve(settings: Settings, ready: Callable[[str], None], stopping: threading
         lambda: dispatcher.state,
         lambda name: find_number(storage, name),
     )
-    config = uvicorn.Config(
-        create_app(context, storage),
-        log_level="warning",
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        server_header=False,
-    )
-    server = _Server(config, lambda: ready(url), stopping)
+    server = _Server(_config(settings, create_app(context, storage)), lambda: ready(url), stopping)
     try:
         dispatcher.start()
         recorder.start()
@@ -85,6 +86,40 @@ def _serve(settings: Settings, ready: Callable[[str], None], stopping: threading
         dispatcher.stop()
         reports.close()
         store.close()
+
+
+def _check_tokens(settings: Settings, store: Store) -> None:
+    """Refuse to serve where strangers come and nobody else could get in."""
+    with store.read() as session:
+        if settings.tokens_required and not tokens.any_valid(session):
+            raise SetupError(
+                "nobody could get in: tokens are required, since the service listens or is named beyond loopback or "
+                "GOLDENBENCH_REQUIRE_TOKENS is set, and none is valid; `goldenbench token create NAME --scope admin` "
+                "makes one"
+            )
+
+
+def _config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
+    """How uvicorn serves the app.
+
+    Raises:
+        SetupError: the certificate cannot be used.
+    """
+    config = uvicorn.Config(
+        app,
+        http=partial(Connection, most=CONNECTIONS_PER_REQUEST * settings.max_requests),  # type: ignore[arg-type]
+        ssl_certfile=settings.https_cert,
+        ssl_keyfile=settings.https_key,
+        forwarded_allow_ips=settings.proxies,
+        log_level="warning",
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        server_header=False,
+    )
+    try:
+        config.load()
+    except OSError as error:
+        raise SetupError(f"GOLDENBENCH_HTTPS_CERT and _HTTPS_KEY cannot be used: {error}") from error
+    return config
 
 
 class _Server(uvicorn.Server):
@@ -142,5 +177,10 @@ def _listen(host: str, port: int) -> socket.socket:
     raise SetupError(f"no free port from {port} to {port + PORTS_TRIED - 1} on {host}")
 
 
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def _url(settings: Settings, port: int) -> str:
+    """The base address for users: encrypted under the name that a certificate is likely to have."""
+    encrypted = settings.https_cert is not None
+    host = settings.host
+    if is_wildcard(host):
+        host = settings.allowed_hosts[0] if encrypted and settings.allowed_hosts else "127.0.0.1"
+    return f"{'https' if encrypted else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"

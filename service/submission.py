@@ -153,7 +153,7 @@ def insert_study(session: Session, checked: Checked, by: Submitter) -> Study:
         priority=spec.priority,
         runs=spec.runs,
         total=checked.trainings,
-        token=by.token,
+        token=by.token or None,
     )
     session.add(study)
     session.flush()

@@ -17,7 +17,8 @@ import psycopg
 
 BINARIES = "GOLDENBENCH_TEST_POSTGRESQL"
 """Environment variable: a folder with initdb and postgres, instead of those that are found."""
-START_SECONDS = 30
+START_SECONDS = 60
+STOP_SECONDS = 120
 PORT = 5432
 """Only names the socket's file; the server listens on no network address."""
 HASTY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
@@ -91,7 +92,7 @@ class PostgreSQL:
     def stop_immediately(self) -> None:
         """End as `pg_ctl stop -m immediate` does: without a checkpoint, so that the next start recovers."""
         self._process.send_signal(signal.SIGQUIT)
-        self._process.wait(START_SECONDS)
+        self._process.wait(STOP_SECONDS)
 
 
 def open_server(settings: tuple[str, ...] = HASTY) -> PostgreSQL:

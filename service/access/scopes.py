@@ -1,4 +1,7 @@
-"""What each route needs of a token. One table, so that it can be read at a glance; a test holds it to the app's routes."""
+"""What each route needs of a token.
+
+One table, so that it can be read at a glance; a test holds it to the app's routes.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +36,7 @@ NEEDED: Mapping[str, Scope] = {
     "GET /openapi.json": Scope.READ,
     "GET /readyz": Scope.READ,
     "GET /studies/{study_id}": Scope.READ,
+    "GET /suites/{suite_id}": Scope.READ,
     "GET /v1/datasets": Scope.READ,
     "GET /v1/derived": Scope.READ,
     "GET /v1/models": Scope.READ,
@@ -52,6 +56,11 @@ NEEDED: Mapping[str, Scope] = {
     "GET /v1/suites/{suite_id}/table": Scope.READ,
     "GET /v1/workers": Scope.READ,
     "POST /logout": Scope.READ,
+    "POST /estimate": Scope.SUBMIT,
+    "POST /studies": Scope.SUBMIT,
+    "POST /studies/{study_id}/{action}": Scope.SUBMIT,
+    "POST /suites": Scope.SUBMIT,
+    "POST /suites/{suite_id}/cancel": Scope.SUBMIT,
     "POST /v1/estimates": Scope.SUBMIT,
     "POST /v1/studies": Scope.SUBMIT,
     "POST /v1/studies/{study_id}/cancel": Scope.SUBMIT,
@@ -91,6 +100,10 @@ class Rules:
                 if method == route.method:
                     return NEEDED.get(route.name, Scope.ADMIN)
         return Scope.READ
+
+    def allowed(self, path: str) -> list[str]:
+        """The methods that a path has."""
+        return sorted({route.method for route, pattern in self._routes if pattern.match(path)})
 
 
 @dataclass(frozen=True)

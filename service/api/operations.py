@@ -18,7 +18,7 @@ def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: {"description": "Something is missing", "content": {"application/json": {}}}})
 def readyz(context: Shared) -> JSONResponse:
     """Say whether studies can be stored and trained, and what is missing."""
     checks: dict[str, Any] = {"database": "ok", "dispatcher": context.dispatcher_state()}

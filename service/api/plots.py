@@ -11,7 +11,8 @@ from service.api.data import get_cells
 from service.api.studies import read_study
 from service.curves import bands
 from service.errors import Conflict
-from service.plots.draw import MEDIA_TYPES, Form, Kind, draw
+from service.plots.draw import draw
+from service.plots.kinds import MEDIA_TYPES, Form, Kind
 from service.plots.scene import Scene, contenders
 
 router = APIRouter(prefix="/v1/studies/{study_id}/plots", tags=["answers"])

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
+from service.access.scopes import Rules
 from service.errors import Conflict, GoldenbenchError, Invalid, Unavailable
 from studies.datasets.errors import UnknownDataset
 from studies.fields import Problem, SpecError
@@ -79,7 +80,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> JSONResponse:
         detail = f"{request.method} {request.url.path}: {error.detail}"
-        return problem(error.status_code, str(error.detail), detail, headers=dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:  # Starlette names the methods of the first route with this path only
+            headers["Allow"] = ", ".join(Rules(app).allowed(request.scope["path"]))
+        return problem(error.status_code, str(error.detail), detail, headers=headers)
 
     def _database(_request: Request, error: Exception) -> JSONResponse:
         return database_away(error)

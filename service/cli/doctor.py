@@ -57,10 +57,7 @@ def doctor(settings: Settings, url: str | None, as_json: bool) -> int:
     else:
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
         for finding in findings:
-            mark = {"good": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "bad": "[red]BAD[/red]"}[
-                finding.state
-            ]
-            table.add_row(mark, escape(finding.what), escape(finding.told))
+            table.add_row(MARKS[finding.state], escape(finding.what), escape(finding.told))
         Console().print(table)
     return int(any(finding.state == "bad" for finding in findings))
 

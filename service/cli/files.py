@@ -7,7 +7,7 @@ from typing import Literal, cast, get_args
 
 from service.client import Client
 from service.errors import GoldenbenchError
-from service.plots.draw import Form, Kind
+from service.plots.kinds import Form, Kind
 
 Export = Literal["csv", "parquet", "json"]
 STANDARD_OUTPUT = Path("-")

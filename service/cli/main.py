@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from service.cli import answers, completion, control, files, nodes, pairs, suites
+from service.cli import answers, completion, control, files, nodes, pairs, suites, tokens
 from service.cli.demo import run_demo
 from service.client import Unreachable
 from service.errors import GoldenbenchError
-from service.plots.draw import Kind
+from service.plots.kinds import Kind
 
 HELP = "Does a prescribed learning rate and momentum sit near the empirical optimum? Studies that find out."
 EXIT_CODES = """Exit codes: 0 all is well; 1 refused or failed, with the reason on standard error; 2 the command line is
@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 
 Data = Annotated[Path | None, typer.Option(help="Data folder (GOLDENBENCH_DATA, default ./var)")]
-Host = Annotated[str | None, typer.Option(help="Loopback address to listen on (GOLDENBENCH_HOST)")]
+Host = Annotated[str | None, typer.Option(help="Address to listen on (GOLDENBENCH_HOST); see docs/security.md")]
 Port = Annotated[int | None, typer.Option(help="Port; if busy, the next free one (GOLDENBENCH_PORT, default 8765)")]
 Database = Annotated[str | None, typer.Option(help="SQLAlchemy address (GOLDENBENCH_DATABASE_URL, default SQLite)")]
 Scheduler = Annotated[str | None, typer.Option(help="Dask scheduler (GOLDENBENCH_SCHEDULER)")]
@@ -29,6 +29,9 @@ Url = Annotated[str | None, typer.Option(help="Address of the service (GOLDENBEN
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
 Study = Annotated[str, typer.Argument(help="A study's id", autocompletion=completion.studies)]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write; - for standard output")]
+
+token = typer.Typer(no_args_is_help=True, help="Tokens: who may use a service. Needs its database, not the service.")
+app.add_typer(token, name="token")
 
 
 @app.command()
@@ -227,6 +230,34 @@ def import_results(
 ) -> None:
     """Take the results of `python -m workers.run` into the store (while no service runs on it)."""
     nodes.import_results(folder, data=data, database_url=database_url)
+
+
+@token.command("create")
+def create_token(
+    name: Annotated[str, typer.Argument(help="Whom it is for")],
+    scope: Annotated[tokens.ScopeName, typer.Option(help="What it may do; each includes those before it")] = "read",
+    days: Annotated[float | None, typer.Option(min=0, help="How long it is valid; default: until revoked")] = None,
+    data: Data = None,
+    database_url: Database = None,
+) -> None:
+    """Make a token and print it, this once."""
+    tokens.create(name, scope, days, data=data, database_url=database_url)
+
+
+@token.command("list")
+def list_tokens(as_json: AsJson = False, data: Data = None, database_url: Database = None) -> None:
+    """List the tokens, without their secrets, which are kept nowhere."""
+    tokens.show(as_json, data=data, database_url=database_url)
+
+
+@token.command("revoke")
+def revoke_token(
+    token_id: Annotated[str, typer.Argument(help="Its id: the eight characters behind gb_")],
+    data: Data = None,
+    database_url: Database = None,
+) -> None:
+    """End a token and every login with it, at once."""
+    tokens.revoke(token_id, data=data, database_url=database_url)
 
 
 def main() -> None:

@@ -65,6 +65,8 @@ class Dispatcher:
         self.state = "starting"
         """`starting`, `waiting` (another one leads), `leading`, or what is missing at the moment."""
         self.leads = threading.Event()
+        self._in_doubt = False
+        """Whether a lease may have been stored although its transaction seemed to fail."""
 
     def start(self) -> None:
         """Begin in a thread of its own."""
@@ -113,6 +115,7 @@ class Dispatcher:
                 self._let_go()
                 self.state = "waiting"
             except Exception as error:
+                self._in_doubt = True
                 self.state = "database away" if isinstance(error, DBAPIError) else "recovering"
                 log.warning("dispatcher pauses", error=f"{type(error).__name__}: {error}"[:500], seconds=pause)
                 self._stop.wait(pause)
@@ -147,6 +150,9 @@ class Dispatcher:
         self._chores.handle()
         hands.slots.refresh()
         hands.runs.give_back_lost()
+        if self._in_doubt:
+            hands.runs.give_back_unknown(self._store)
+            self._in_doubt = False
         self._settle()
         studies = self._readable_studies()
         self._stop_unwanted(hands.runs)

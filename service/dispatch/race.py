@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session
-from studies.racing import Decision, decide, rounds
 
 from service.dispatch import accept
 from service.dispatch.chores import Chores
@@ -20,6 +19,7 @@ from service.store.engine import Store
 from service.store.queries import dropped_cells, scores, study_cells
 from service.store.tables import Study
 from studies.columns import Score, score_table_of
+from studies.racing import Decision, decide, rounds
 
 log = structlog.get_logger("goldenbench.race")
 

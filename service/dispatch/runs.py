@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
 import structlog
 from distributed import Future, KilledWorker
 from distributed.client import FutureCancelledError
@@ -15,6 +16,7 @@ from service.dispatch.chores import Chores
 from service.dispatch.cluster import Cluster, Slot
 from service.dispatch.leader import Leadership
 from service.dispatch.slots import Slots
+from service.store.engine import Store
 from service.store.tables import Pack
 from studies.results import TrainingResult
 from workers.engine import Cancelled, DoesNotFit
@@ -22,6 +24,8 @@ from workers.tasks import DatasetMissing
 
 PROGRESS_SECONDS = 1.0
 """How often progress within packs is written."""
+FETCH_SECONDS = 30
+"""How long a result of a worker that is still there may take to arrive."""
 GONE_SECONDS = 5.0
 """How long a pack's worker may be missing before the pack is given back."""
 
@@ -101,6 +105,16 @@ class Runs:
                 run.future.cancel()
                 self.give_back(run, "its worker left")
 
+    def give_back_unknown(self, store: Store) -> None:
+        """A lease whose commit went through, although the connection broke before it was confirmed, runs nowhere."""
+        with store.read() as session:
+            query = sa.select(Pack.id, Pack.attempt).where(Pack.state == "running")
+            unknown = [(pack, attempt) for pack, attempt in session.execute(query) if (pack, attempt) not in self._runs]
+        for pack, attempt in unknown:
+            with self._leadership.transaction("give-back") as session:
+                accept.give_back(session, pack, attempt, "it was leased while the database went away")
+            log.info("lease without a run given back", pack=pack, attempt=attempt)
+
     def write_progress(self) -> None:
         """Store how far the running packs are, now and then."""
         if time.monotonic() - self._written < PROGRESS_SECONDS:
@@ -123,30 +137,45 @@ class Runs:
             run.epochs = max(run.epochs, event["epochs"])
 
     def _ended(self, run: Run) -> None:
-        """Take in a finished future, once; what was stopped or given back before is not ours any more."""
+        """Fetch what became of a run, in another thread: a worker that dies with its result leaves us waiting."""
+        if run.key in self._runs:
+            self._chores.start(
+                lambda: run.future.result(timeout=FETCH_SECONDS),
+                lambda answer: self._take(run, answer),
+                lambda error: self._failed(run, error),
+            )
+
+    def _take(self, run: Run, answer: dict[str, Any]) -> None:
+        """Store a result; what was stopped or given back before is not ours any more."""
         if run.key not in self._runs:
             return
         try:
-            answer = run.future.result(timeout=30)
             results = [TrainingResult.from_json(document) for document in answer["results"]]
             accept.check_members(run.lease, results)
-        except DatasetMissing:
-            self._slots.forget(run.slot, run.lease.dataset_sha256)
-            self.give_back(run, "its worker had lost the data set")
-        except (FutureCancelledError, Cancelled) as error:
-            self.give_back(run, f"{type(error).__name__}: {error}")
-        except DoesNotFit as error:
-            self._charge(run, f"does not fit {run.slot.name}: {error}", fits=False)
-        except KilledWorker:
-            self._slots.lose(run.slot)
-            self._charge(run, f"worker {run.slot.name} ({run.slot.address}) died while it trained this pack")
         except Exception as error:
-            if isinstance(error, TimeoutError) and run.future.status != "error":
-                self.give_back(run, "its result could not be fetched in time")
-            else:
-                self._charge(run, "".join(traceback.format_exception_only(error)).strip())
+            self._charge(run, _told(error))
         else:
             self._accept(run, results, float(answer["seconds"]))
+
+    def _failed(self, run: Run, error: Exception) -> None:
+        """Charge a failed run to its pack, or give it back where the pack is not to blame."""
+        if run.key not in self._runs:
+            return
+        if isinstance(error, DatasetMissing):
+            self._slots.forget(run.slot, run.lease.dataset_sha256)
+            self.give_back(run, "its worker had lost the data set")
+        elif isinstance(error, FutureCancelledError | Cancelled):
+            self.give_back(run, f"{type(error).__name__}: {error}")
+        elif isinstance(error, DoesNotFit):
+            self._charge(run, f"does not fit {run.slot.name}: {error}", fits=False)
+        elif isinstance(error, KilledWorker):
+            self._slots.lose(run.slot)
+            self._charge(run, f"worker {run.slot.name} ({run.slot.address}) died while it trained this pack")
+        elif isinstance(error, TimeoutError) and run.future.status != "error":
+            run.future.cancel()
+            self.give_back(run, "its result could not be fetched in time")
+        else:
+            self._charge(run, _told(error))
 
     def _accept(self, run: Run, results: list[TrainingResult], seconds: float) -> None:
         with self._leadership.transaction("accept") as session:
@@ -167,6 +196,10 @@ class Runs:
             fate = quarantine.charge(session, *run.key, evidence, fits)
         self._runs.pop(run.key, None)
         log.warning("pack failed", pack=run.lease.pack, attempt=run.lease.attempt, fate=fate, evidence=evidence[:500])
+
+
+def _told(error: Exception) -> str:
+    return "".join(traceback.format_exception_only(error)).strip()
 
 
 def pack_is_wanted(pack: Pack | None, attempt: int) -> bool:

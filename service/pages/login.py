@@ -13,7 +13,7 @@ from service.access.cookie import clear_cookie, set_cookie
 from service.access.scopes import LOGIN
 from service.api.body import read_body
 from service.api.context import Caller, Context, Shared
-from service.pages.routes import templates
+from service.pages.rendering import respond
 
 _PATH = re.compile(r"/(?![/\\])[!-~]*")
 """Browsers take //host and /\\host for another site."""
@@ -72,7 +72,7 @@ def _log_in(context: Context, presented: str) -> str | None:
 
 
 def _page(request: Request, page: LoginPage, status: int) -> HTMLResponse:
-    return templates.TemplateResponse(request, "login.html", {"page": page}, status, NO_STORE)
+    return respond(request, "login.html", page, status, NO_STORE)
 
 
 def _own_path(wanted: str) -> str:

@@ -1,5 +1,6 @@
-"""The pages: `/`, `/studies/{id}` and `/docs`."""
+"""The pages that are read: `/`, `/studies/{id}`, `/suites/{id}` and `/docs`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,85 +9,78 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
-from fastapi.templating import Jinja2Templates
 
 from service.api.context import Context, Shared
-from service.api.data import get_cells
 from service.api.studies import get_studies, read_study
-from service.lifecycle import TERMINAL
-from service.pages.landscape import Landscape, landscape
-from studies import golden
+from service.api.suites import get_suites, read_suite
+from service.errors import NotFound
+from service.pages import actions
+from service.pages.answers import Answers, about_study, about_suite, verdicts
+from service.pages.form import filled
+from service.pages.head import head, in_motion
+from service.pages.home import HomePage, listed, prescribed_text, suite_presets, suites_listed
+from service.pages.rendering import respond
+from service.pages.study import study_page
+from service.pages.suite import suite_page
 from studies.catalog import presets
 
-HERE = Path(__file__).parent
+ASSETS = Path(__file__).parent / "static"
+FIRST_PRESET = "demo"
+LISTED = 30
+"""Studies on one page of the list."""
 REFRESH_SECONDS = 3
-"""How often a page of a study that goes on loads itself again."""
+"""How often a list with a study that goes on looks again."""
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
-templates = Jinja2Templates(HERE / "templates")
-templates.env.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.2f} %"
-templates.env.filters["points"] = lambda share: "–" if share is None else f"{100 * share:.2f}"
 
 
 @dataclass(frozen=True)
-class HomePage:
-    """What `/` shows."""
+class DocsPage:
+    """The routes of the API."""
 
-    studies: list[dict[str, Any]]
-    presets: list[tuple[str, str]]
-    """(name, title)"""
-    learning_rate: float
-    momentum: float
-    following: str | None
-    """Cursor of the next page of studies."""
-
-
-@dataclass(frozen=True)
-class StudyPage:
-    """What `/studies/{id}` shows."""
-
-    study: dict[str, Any]
-    comparison: dict[str, Any]
-    contenders: list[tuple[str, dict[str, Any]]]
-    """(who, summary): the prescribed point, the best cell, the references."""
-    landscape: Landscape
-    refresh_seconds: int | None
-    """None once the study has ended."""
+    summary: str
+    version: str
+    routes: tuple[tuple[str, str, str], ...]
+    """(method, path, what it does)"""
 
 
 @router.get("/")
-def home(request: Request, context: Shared, cursor: str | None = None) -> HTMLResponse:
-    """The studies of this service, and how to submit one."""
-    listed = get_studies(context, limit=50, cursor=cursor, fingerprint=None)
-    page = HomePage(
-        listed["items"],
-        [(preset.name, preset.title) for preset in presets().values()],
-        golden.LEARNING_RATE,
-        golden.MOMENTUM,
-        listed["next"],
-    )
-    return templates.TemplateResponse(request, "home.html", {"page": page})
+async def home(
+    request: Request, context: Shared, cursor: str | None = None, preset: str = FIRST_PRESET
+) -> HTMLResponse:
+    """The studies of this service, and the form for a new one."""
+    found = await run_in_threadpool(get_studies, context, limit=LISTED, cursor=cursor, fingerprint=None)
+    known = verdicts(_answers(request), context, found["items"])
+    return await run_in_threadpool(_home, request, context, found, known, preset)
 
 
 @router.get("/studies/{study_id}")
 async def study(request: Request, study_id: str, context: Shared) -> HTMLResponse:
     """One study with its answer."""
     document = await run_in_threadpool(read_study, context, study_id)
-    comparison = await context.reports.comparison(study_id)
-    page = await run_in_threadpool(_study_page, context, document, comparison)
-    return templates.TemplateResponse(request, "study.html", {"page": page})
+    look = await _answers(request).look(about_study(context, document))
+    return await run_in_threadpool(lambda: respond(request, "study.html", study_page(context, document, look)))
+
+
+@router.get("/suites/{suite_id}")
+async def suite(request: Request, suite_id: str, context: Shared) -> HTMLResponse:
+    """One suite with its table."""
+    document = await run_in_threadpool(read_suite, context, suite_id)
+    look = await _answers(request).look(about_suite(context, document))
+    return await run_in_threadpool(lambda: respond(request, "suite.html", suite_page(document, look)))
 
 
 @router.get("/docs")
 def docs(request: Request) -> HTMLResponse:
     """The routes, from the OpenAPI description."""
     schema = request.app.openapi()
-    routes = [
-        (method.upper(), path, operation)
+    routes = tuple(
+        (method.upper(), path, operation.get("description") or operation["summary"])
         for path, operations in schema["paths"].items()
         for method, operation in operations.items()
-    ]
-    return templates.TemplateResponse(request, "docs.html", {"routes": routes, "info": schema["info"]})
+    )
+    info = schema["info"]
+    return respond(request, "docs.html", DocsPage(info["summary"], info["version"], routes))
 
 
 @router.get("/favicon.ico")
@@ -95,18 +89,34 @@ def icon() -> Response:
     return Response(status_code=204)
 
 
-def mount_static(app: FastAPI) -> None:
-    """Serve the style sheet; `/static` is the Optuna dashboard's."""
-    app.mount("/assets", StaticFiles(directory=HERE / "static"), name="assets")
+def install(app: FastAPI) -> None:
+    """Add the pages to an app, with their files; `/static` is the Optuna dashboard's."""
+    app.state.answers = Answers()
+    app.include_router(router)
+    app.include_router(actions.router)
+    app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
 
 
-def _study_page(context: Context, document: dict[str, Any], comparison: dict[str, Any]) -> StudyPage:
-    best = comparison["best"]
-    contenders = [("prescribed", comparison["prescribed"])]
-    if best is not None:
-        contenders.append(("best cell", best))
-    contenders += [("reference", reference) for reference in comparison["references"]]
-    cells = get_cells(document["id"], context)["items"]
-    ended = document["status"] in TERMINAL
-    shown = landscape(cells, None if best is None else best["cell"])
-    return StudyPage(document, comparison, contenders, shown, None if ended else REFRESH_SECONDS)
+def _home(
+    request: Request, context: Context, found: Mapping[str, Any], known: list[str | None], preset: str
+) -> HTMLResponse:
+    ready = presets()
+    if preset not in ready:
+        raise NotFound(f"there is no preset {preset[:40]!r}; there are {', '.join(ready)}")
+    heads = [head(study) for study in found["items"]]
+    studies = listed(heads, known)
+    page = HomePage(
+        *prescribed_text(),
+        studies=studies,
+        older=f"/?cursor={found['next']}" if found["next"] else None,
+        refresh_seconds=REFRESH_SECONDS if in_motion(heads) or any(one.awaited for one in studies) else None,
+        suites=suites_listed(get_suites(context, limit=LISTED)["items"]),
+        suite_presets=suite_presets(),
+        new=actions.new_study(context, filled(ready[preset].spec.to_json()), preset),
+    )
+    return respond(request, "home.html", page)
+
+
+def _answers(request: Request) -> Answers:
+    answers: Answers = request.app.state.answers
+    return answers

@@ -1,13 +1,8 @@
-"""Drawing one picture: which there are, in which forms, and what each needs."""
-
-from typing import Literal
+"""Drawing one picture, if there is what it needs."""
 
 from service.errors import Conflict
+from service.plots.kinds import Form, Kind
 from service.plots.scene import Scene
-
-Kind = Literal["heatmap", "curves", "ridge"]
-Form = Literal["svg", "png"]
-MEDIA_TYPES: dict[Form, str] = {"svg": "image/svg+xml", "png": "image/png"}
 
 
 def draw(scene: Scene, kind: Kind, form: Form) -> bytes:

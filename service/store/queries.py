@@ -49,10 +49,10 @@ def unsettled_studies(session: Session) -> Sequence[Study]:
 
 
 def count_going_on(session: Session, token: str) -> int:
-    """How many studies of a token (empty: of nobody's) have not ended."""
+    """How many studies that a token (empty: nobody's) submitted have not ended."""
     ended = [Status.COMPLETED, Status.CANCELLED, Status.FAILED]
     waits = sa.or_(Study.status.not_in(ended), sa.and_(Study.status == Status.COMPLETED, Study.done < Study.total))
-    mine = sa.and_(Study.token == token, Study.desired.in_([Desired.RUN, Desired.PAUSE]), waits)
+    mine = sa.and_(Study.token == (token or None), Study.desired.in_([Desired.RUN, Desired.PAUSE]), waits)
     return session.scalar(sa.select(sa.func.count()).select_from(Study).where(mine)) or 0
 
 

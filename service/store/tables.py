@@ -95,8 +95,8 @@ class Study(Base):
     """How often its answer could be seen: one more with each extension after a result."""
     race_runs: Mapped[int | None]
     """Runs that are open in the present round of a race; None for a study that does not race."""
-    token: Mapped[str] = mapped_column(String(8), default="", server_default="")
-    """Id of the token that submitted it; empty without one."""
+    token: Mapped[str | None] = mapped_column(String(8))
+    """Id of the token that submitted it; None without one."""
 
     @property
     def optuna_name(self) -> str:

@@ -1,5 +1,8 @@
 """Services that the acceptance tests share; every process a test starts ends with it."""
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 from running import STORM, FirstDemo, Part, Service
 
 CHROMIUM = Path("/usr/bin/chromium")
+EXAMPLE = Path(__file__).parents[2] / "examples" / "goldenbench-example"
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +25,18 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def calm_table(calm: Service) -> list[str]:
     """The replicates of STORM after a calm run."""
     return calm.table(calm.run(STORM))
+
+
+@pytest.fixture(scope="session")
+def example_package(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder that holds the example package as pip installs it, for PYTHONPATH."""
+    folder = tmp_path_factory.mktemp("example")
+    source = shutil.copytree(EXAMPLE, folder / "source")  # building writes into it
+    flags = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
+    command = [sys.executable, "-m", "pip", "install", *flags, "--target", str(folder / "site"), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return str(folder / "site")
 
 
 @pytest.fixture(scope="module")

@@ -1,33 +1,17 @@
 """The example package, installed as a user would, with a service and workers that have it and some that have not."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from running import TINY, Part, Service, eventually, free_port, goldenbench
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "goldenbench-example"
 STUDY = TINY | {"name": "perceptron on stripes", "model": "perceptron", "dataset": "stripes", "epochs": 2, "runs": 2}
 CODE = "perceptron of goldenbench-example 1.0"
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder that holds the example package, for PYTHONPATH."""
-    folder = tmp_path_factory.mktemp("example")
-    source = shutil.copytree(EXAMPLE, folder / "source")  # building writes into it
-    flags = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
-    command = [sys.executable, "-m", "pip", "install", *flags, "--target", str(folder / "site"), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return str(folder / "site")
-
-
-def test_study_of_a_packages_model_and_data_set(installed: str, tmp_path: Path) -> None:
-    with Service(tmp_path, PYTHONPATH=installed) as service:
+def test_study_of_a_packages_model_and_data_set(example_package: str, tmp_path: Path) -> None:
+    with Service(tmp_path, PYTHONPATH=example_package) as service:
         service.ready()
         models = service.get("/v1/models")
         assert {item["name"]: item["package"] for item in models["items"]} == {
@@ -63,7 +47,7 @@ def _without_the_package(folder: Path, study: str, waiting: str) -> None:
         service.wait(waiting, "cancelled", 10)
 
 
-def test_worker_without_the_package_says_so_and_one_with_it_takes_over(installed: str, tmp_path: Path) -> None:
+def test_worker_without_the_package_says_so_and_one_with_it_takes_over(example_package: str, tmp_path: Path) -> None:
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
 
@@ -73,7 +57,7 @@ def test_worker_without_the_package_says_so_and_one_with_it_takes_over(installed
     with (
         Part(tmp_path, "scheduler", ["scheduler", "--port", str(port)]) as scheduler,
         worker("without"),
-        Service(tmp_path, "serve", ["--scheduler", address], PYTHONPATH=installed) as service,
+        Service(tmp_path, "serve", ["--scheduler", address], PYTHONPATH=example_package) as service,
     ):
         service.ready()
         study = service.submit(STUDY)
@@ -85,7 +69,7 @@ def test_worker_without_the_package_says_so_and_one_with_it_takes_over(installed
         assert "waits for a worker that can train it" in reason
         assert "model perceptron of goldenbench-example 1.0, where the workers have no such model" in reason
         service.run(TINY)
-        with worker("with", PYTHONPATH=installed):
+        with worker("with", PYTHONPATH=example_package):
             service.wait(study)
             assert service.study(study)["reason"] is None
             assert service.study(study)["numeric_class"].endswith(CODE)
@@ -93,8 +77,8 @@ def test_worker_without_the_package_says_so_and_one_with_it_takes_over(installed
         scheduler.stop()
 
 
-def test_doctor_names_a_broken_entry_point(installed: str, tmp_path: Path) -> None:
-    broken = shutil.copytree(installed, tmp_path / "broken")
+def test_doctor_names_a_broken_entry_point(example_package: str, tmp_path: Path) -> None:
+    broken = shutil.copytree(example_package, tmp_path / "broken")
     (broken / "goldenbench_example" / "registration.py").write_text("import nowhere_to_be_found\n")
     told = goldenbench("doctor", "--data", str(tmp_path / "data"), PYTHONPATH=str(broken))
     assert told.returncode == 1

@@ -1,4 +1,4 @@
-"""One network at a time: the plain PyTorch loop, the same with `torch.compile`, and a script around `study.optimize`."""
+"""One network at a time: the plain PyTorch loop, the same compiled, and the script that a user of Optuna writes."""
 
 import numpy as np
 import optuna
@@ -11,7 +11,7 @@ from studies.models.paper_cnn import PaperCnn
 from workers.bench_eager import EagerData, EagerLoop
 
 BATCHES = 12
-"""Of one run; a sixth of an epoch."""
+"""Of one turn; a sixth of an epoch."""
 
 
 class Eager(EagerLoop):
@@ -41,8 +41,8 @@ class Eager(EagerLoop):
     def parameters(self, network: int) -> dict[str, NDArray[np.float32]]:
         return flat(self._model)
 
-    def run(self) -> int:
-        super().run(BATCHES)
+    def turn(self) -> int:
+        self.run(BATCHES)
         return BATCHES * BATCH
 
 
@@ -89,7 +89,7 @@ class OptunaScript:
     def parameters(self, network: int) -> dict[str, NDArray[np.float32]]:
         return flat(self._model)
 
-    def run(self) -> int:
+    def turn(self) -> int:
         self._study.optimize(self._objective, n_trials=1)
         return self._task.order.size
 

@@ -44,7 +44,7 @@ class TorchVmap:
     def parameters(self, network: int) -> dict[str, NDArray[np.float32]]:
         return {name: value[network].numpy().ravel().copy() for name, value in self._parameters.items()}
 
-    def run(self) -> int:
+    def turn(self) -> int:
         for _ in range(self._batches):
             self.step()
         self._evaluate()
@@ -64,8 +64,8 @@ class TorchVmap:
         """Test images that each network classifies rightly, [K]."""
         task, data = self._task, self._task.data
         chunks = data.train_images[: task.share(data.train_images, self._batches)].split(CHUNK)
-        sums = sum(torch.stack(self._moments(self._parameters, chunk)) * len(chunk) for chunk in chunks)
-        mean, square = sums / sum(len(chunk) for chunk in chunks)
+        sums = torch.stack([torch.stack(self._moments(self._parameters, chunk)) * len(chunk) for chunk in chunks])
+        mean, square = sums.sum(0) / sum(len(chunk) for chunk in chunks)
         test = task.share(data.test_images, self._batches)
         logits = self._scores(self._parameters, mean, square - mean.square(), data.test_images[:test])
         return (logits.argmax(-1) == data.test_labels[:test]).sum(-1)

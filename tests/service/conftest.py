@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from service_data import Service, TestClient, leader
@@ -35,13 +36,13 @@ def computing_process() -> Iterator[ProcessPoolExecutor]:
 
 
 @contextmanager
-def served(store: Store, data: Path) -> Iterator[Service]:
+def served(store: Store, data: Path, **settings: Any) -> Iterator[Service]:
     """The app on a store as `service.server` builds it, with a made-up worker instead of a cluster."""
     storage = open_storage(store)
     worker = {"name": "cpu-0", "address": "tls://127.0.0.1:1", "device": "made up", "threads": 2}
     worker |= {"pid": 1, "pack": None, "study": None}
     context = Context(
-        Settings(data=data, database_url=store.url),
+        Settings(data=data, database_url=store.url, **settings),
         store,
         Reports(store),
         lambda: [worker],
@@ -61,10 +62,10 @@ def _one_computing_process(request: pytest.FixtureRequest, monkeypatch: pytest.M
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[[Store], Service]]:
-    """Puts the app on a store."""
+def serve(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Puts the app on a store, with settings by name."""
     with ExitStack() as stack:
-        yield lambda store: stack.enter_context(served(store, tmp_path))
+        yield lambda store, **settings: stack.enter_context(served(store, tmp_path, **settings))
 
 
 @pytest.fixture
@@ -86,5 +87,16 @@ def still(sqlite_origin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     shutil.copyfile(sqlite_origin, data / "goldenbench.db")
     store = Store(f"sqlite:///{data / 'goldenbench.db'}")
     with served(store, data) as service:
+        yield service
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def guarded(sqlite_origin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The app where tokens are required, for all tests of a file."""
+    data = tmp_path_factory.mktemp("guarded")
+    shutil.copyfile(sqlite_origin, data / "goldenbench.db")
+    store = Store(f"sqlite:///{data / 'goldenbench.db'}")
+    with served(store, data, require_tokens=True, requests_per_second=1e6) as service:
         yield service
     store.close()

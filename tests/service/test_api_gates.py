@@ -101,7 +101,7 @@ def test_answers_carry_the_headers_that_keep_a_browser_safe(still: Service) -> N
     for path in ("/", "/v1/studies", "/nothing", "/assets/style.css"):
         headers = still.client.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
         assert "default-src 'self'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]
     refused = still.client.get("/v1/studies", headers={"Host": "evil.example"})

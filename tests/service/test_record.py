@@ -90,6 +90,7 @@ def test_trials_run_in_cell_order_from_the_start(
     assert study.trials[0].user_attrs["labels"] == "golden"
     assert study.trials[3].user_attrs["labels"] == "matlab"
     assert study.direction is optuna.study.StudyDirection.MAXIMIZE
+    assert study.metric_names == ["mean accuracy"]
     assert row(store, study_id).recorded == "queued"
 
 

@@ -47,10 +47,10 @@ def test_submit_stores_nothing_when_a_study_cannot_be_stored(
 ) -> None:
     insert = submission.insert_study
 
-    def second_fails(session: sa.orm.Session, one: submission.Checked) -> Study:
+    def second_fails(session: sa.orm.Session, one: submission.Checked, by: submission.Submitter) -> Study:
         if one.spec.name == "dual":
             raise RuntimeError("struck")
-        return insert(session, one)
+        return insert(session, one, by)
 
     monkeypatch.setattr(submission, "insert_study", second_fails)
     with pytest.raises(RuntimeError, match="struck"):

@@ -24,4 +24,4 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["login_of"], ["gb_tokens.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.add_column("gb_studies", sa.Column("token", sa.String(length=8), server_default="", nullable=False))
+    op.add_column("gb_studies", sa.Column("token", sa.String(length=8), nullable=True))

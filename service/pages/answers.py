@@ -1,0 +1,165 @@
+"""Answers for pages, which do not wait long for one and do not keep a processor busy with what still goes on."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+
+from service.api.context import Context
+from service.api.suites import read_table
+from service.errors import GoldenbenchError
+from service.lifecycle import TERMINAL, Status
+from studies.datasets.errors import UnknownDataset
+from studies.fields import SpecError
+
+WAIT_SECONDS = 0.4
+"""How long a page waits for an answer; what comes later is for the next look."""
+REST = 10.0
+"""After an answer to what still goes on, a rest of so many times what it took: at most a tenth of one processor."""
+KEPT = 256
+"""Questions whose latest answer is remembered."""
+
+Kept = TypeVar("Kept")
+
+log = structlog.get_logger("goldenbench.pages")
+
+
+@dataclass(frozen=True)
+class Question:
+    """Something that takes a while to compute."""
+
+    key: str
+    state: tuple[Any, ...]
+    """what the answer depends on: another state, another answer"""
+    final: bool
+    """whether the state will stay"""
+    compute: Callable[[], Awaitable[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is known of an answer at the moment."""
+
+    answer: dict[str, Any] | None
+    """the latest; None before there is one"""
+    pending: bool
+    """whether the final one is still being computed"""
+    problem: str
+    """why it could not be computed; empty while nothing is wrong"""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One finished answer."""
+
+    answer: dict[str, Any]
+    state: tuple[Any, ...]
+    rests_until: float
+
+
+class Answers:
+    """The latest answers, by key."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._problems: OrderedDict[str, str] = OrderedDict()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._reading: asyncio.Task[None] | None = None
+
+    async def look(self, question: Question) -> Look:
+        """The newest answer that can be had within WAIT_SECONDS."""
+        if self._is_due(question):
+            await asyncio.wait([self._start(question)], timeout=WAIT_SECONDS)
+        seen, problem = self._seen.get(question.key), self._problems.get(question.key, "")
+        pending = question.final and self.known(question) is None and not problem
+        return Look(None if seen is None else seen.answer, pending, problem)
+
+    def known(self, question: Question) -> dict[str, Any] | None:
+        """The answer, if it is there already."""
+        seen = self._seen.get(question.key)
+        return seen.answer if seen is not None and seen.state == question.state else None
+
+    def read_ahead(self, questions: Sequence[Question]) -> None:
+        """Have answers computed one after another, for a later look."""
+        due = [question for question in questions if self._is_due(question)]
+        if due and (self._reading is None or self._reading.done()):
+            self._reading = asyncio.create_task(self._read(due))
+
+    async def _read(self, questions: Sequence[Question]) -> None:
+        for question in questions:
+            await asyncio.wait([self._start(question)])
+
+    def _is_due(self, question: Question) -> bool:
+        seen = self._seen.get(question.key)
+        if seen is None or seen.state == question.state:
+            return seen is None
+        return question.final or time.monotonic() > seen.rests_until
+
+    def _start(self, question: Question) -> asyncio.Task[None]:
+        """The computation of an answer, one at a time for each key."""
+        found = self._tasks.get(question.key)
+        if found is None:
+            found = self._tasks[question.key] = asyncio.create_task(self._compute(question))
+            found.add_done_callback(lambda _done: self._tasks.pop(question.key))
+        return found
+
+    async def _compute(self, question: Question) -> None:
+        began = time.monotonic()
+        try:
+            answer = await question.compute()
+        except Exception as error:  # the page shows the state without it, and asks again at the next look
+            log.warning("no answer", question=question.key, error=repr(error))
+            _keep(self._problems, question.key, _why(error))
+            return
+        now = time.monotonic()
+        _keep(self._seen, question.key, _Seen(answer, question.state, now + REST * (now - began)))
+        self._problems.pop(question.key, None)
+
+
+def _keep(kept: OrderedDict[str, Kept], key: str, value: Kept) -> None:
+    """Remember a value, and forget the oldest beyond KEPT."""
+    kept[key] = value
+    kept.move_to_end(key)
+    while len(kept) > KEPT:
+        kept.popitem(last=False)
+
+
+def _why(error: Exception) -> str:
+    """What a person is told of an error, as the API would put it."""
+    if isinstance(error, GoldenbenchError):
+        return error.detail.rstrip(".")
+    if isinstance(error, SpecError | UnknownDataset):  # a stored specification that cannot be read any more
+        return f"the study needs what is not installed here: {error}"
+    return "an error of the service; its log says more"
+
+
+def about_study(context: Context, study: dict[str, Any]) -> Question:
+    """What the comparison of a study says.
+
+    Args:
+        context: the parts of the service.
+        study: its document.
+    """
+    state = (study["status"], study["runs"], study["looks"], study["race_runs"], study["progress"]["done"])
+    final = study["status"] in TERMINAL
+    return Question(f"study {study['id']}", state, final, lambda: context.reports.comparison(study["id"]))
+
+
+def about_suite(context: Context, suite: dict[str, Any]) -> Question:
+    """What the table of a suite says; arguments as for `about_study`."""
+    state = (*(one["status"] for one in suite["studies"]), suite["progress"]["done"], suite["progress"]["total"])
+    return Question(
+        f"suite {suite['id']}", state, suite["status"] in TERMINAL, lambda: read_table(context, suite["id"])
+    )
+
+
+def verdicts(answers: Answers, context: Context, studies: Sequence[dict[str, Any]]) -> list[str | None]:
+    """The verdicts of the completed ones among some studies, as far as they are known; the others will be soon."""
+    asked = {study["id"]: about_study(context, study) for study in studies if study["status"] == Status.COMPLETED}
+    answers.read_ahead(list(asked.values()))
+    known = {study_id: answers.known(question) for study_id, question in asked.items()}
+    return [answer["verdict"] if (answer := known.get(study["id"])) else None for study in studies]
