@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NATIVE := $(wildcard workers/native/*.c workers/native/*.h) setup.py
 READY := $(VENV)/ready
 
-.PHONY: demo test check lint types imports docs requirements clean
+.PHONY: demo test chaos fuzz check lint types imports security audit docs requirements clean
 
 demo: $(READY)
 	$(BIN)/goldenbench demo
@@ -18,7 +18,12 @@ chaos: $(READY)
 	$(BIN)/python -m tests.chaos campaign
 	$(BIN)/python -m tests.chaos.defects
 
-check: lint types imports test
+# Requests and histories of studies that nobody wrote down, in the counts of docs/security.md.
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz --cases 10000
+	GOLDENBENCH_FUZZ_EXAMPLES=300 $(BIN)/python -m pytest -q tests/service/test_life_cycle_machine.py
+
+check: lint types imports security test
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -29,6 +34,13 @@ types: $(READY)
 
 imports: $(READY)
 	$(BIN)/lint-imports
+
+security: $(READY)
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml service studies workers setup.py
+
+# Known vulnerabilities of what is pinned; asks a service on the internet, and fails where it cannot.
+audit: $(READY)
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt
 
 # The REST reference, from the app's own description; run after changing a route.
 docs: $(READY)

@@ -11,10 +11,14 @@ from typing import Any
 import optuna
 import optuna_dashboard
 import sqlalchemy as sa
+import structlog
 from optuna.distributions import FloatDistribution
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.lifecycle import TERMINAL, Status
 from service.store.engine import BUSY_SECONDS, Store
@@ -23,6 +27,12 @@ from studies.golden import effective_learning_rate
 
 METRIC_NAMES = "study:metric_names"
 """What `optuna.Study.set_metric_names` writes; the method itself is marked experimental, and warns."""
+
+
+OURS = "goldenbench"
+"""The attribute of a study in Optuna's tables that holds our id of it."""
+
+log = structlog.get_logger("goldenbench.record")
 
 
 @dataclass(frozen=True)
@@ -91,18 +101,65 @@ class Record:
             status: as the user sees it.
         """
         number = find_number(self._storage, title)
-        trials = [] if number is None else self._storage.get_all_trials(number, deepcopy=False)
-        if number is not None and not _fits(trials, cells, status):
-            self._storage.delete_study(number)
+        trials = [] if number is None else self._trials(number)
+        if trials is None or not _fits(trials, cells, status):
+            self.drop(title)
             number, trials = None, []
         if number is None:
             number = self._storage.create_new_study([StudyDirection.MAXIMIZE], title)
-            self._storage.set_study_user_attr(number, "goldenbench", study_id)
+        if self._storage.get_study_user_attrs(number).get(OURS) != study_id:
+            self._storage.set_study_user_attr(number, OURS, study_id)
             self._storage.set_study_system_attr(number, METRIC_NAMES, ["mean accuracy"])
         for cell in cells[len(trials) :]:
             self._storage.create_new_trial(number, template_trial=_trial(cell, cells, status))
         for cell, trial in zip(cells, trials, strict=False):
             self._update(cell, trial, status)
+
+    def shows(self, title: str, study_id: str, cells: Sequence[CellRecord], status: Status) -> bool:
+        """Whether a study's trials are all there and say what `write` would have them say; arguments as there."""
+        number = find_number(self._storage, title)
+        trials = None if number is None else self._trials(number)
+        if number is None or trials is None or len(trials) != len(cells) or not _fits(trials, cells, status):
+            return False
+        study = optuna.load_study(study_name=title, storage=self._storage)
+        own = study.user_attrs.get(OURS) == study_id and optuna_dashboard.get_note(study) != ""
+        upwards = study.directions == [StudyDirection.MAXIMIZE]
+        return own and upwards and all(_says(trial, cell, status) for trial, cell in zip(trials, cells, strict=True))
+
+    def _trials(self, number: int) -> list[FrozenTrial] | None:
+        """A study's trials; None if somebody has damaged them so that Optuna cannot read them."""
+        try:
+            return self._storage.get_all_trials(number, deepcopy=False)
+        except (SQLAlchemyError, StorageInternalError):  # the database is away
+            raise
+        except Exception as error:  # a missing row shows as whatever its absence leads to
+            log.warning("record unreadable", study=number, error=f"{type(error).__name__}: {error}"[:300])
+            return None
+
+    def drop(self, title: str) -> None:
+        """Remove a study's trials by its name, so that they are built anew."""
+        number = find_number(self._storage, title)
+        if number is not None:
+            self._storage.delete_study(number)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove rows whose parents somebody has deleted by hand.
+
+        Optuna has SQLite check no references, and a table that was dropped takes PostgreSQL's along; ids are given out
+        again, so that a new study would inherit the trials.
+        """
+        with self._storage.engine.begin() as connection:
+            for table in models.BaseModel.metadata.sorted_tables:
+                for reference in table.foreign_keys:
+                    orphaned = reference.parent.not_in(sa.select(reference.column))
+                    connection.execute(sa.delete(table).where(reference.parent.is_not(None), orphaned))
+
+    def clear(self) -> None:
+        """Remove the trials of all our studies."""
+        for study_id in self.known():
+            self.delete(study_id)
+        self.tidy()
 
     def describe(self, title: str, note: str, landscape: dict[str, Any] | None) -> None:
         """Write the note that the dashboard shows beside a study, and the landscape that it draws.
@@ -121,12 +178,12 @@ class Record:
     def delete(self, study_id: str) -> None:
         """Remove a study's trials."""
         for study in self._storage.get_all_studies():
-            if study.user_attrs.get("goldenbench") == study_id:
+            if study.user_attrs.get(OURS) == study_id:
                 self._storage.delete_study(study._study_id)
 
     def known(self) -> set[str]:
         """The ids of our studies in Optuna's tables."""
-        ids = (study.user_attrs.get("goldenbench") for study in self._storage.get_all_studies())
+        ids = (study.user_attrs.get(OURS) for study in self._storage.get_all_studies())
         return {str(study_id) for study_id in ids if study_id is not None}
 
     def _update(self, cell: CellRecord, trial: FrozenTrial, status: Status) -> None:
@@ -170,6 +227,13 @@ def _trial(cell: CellRecord, cells: Sequence[CellRecord], status: Status) -> Fro
         system_attrs={},
         intermediate_values=dict(cell.means),
     )
+
+
+def _says(trial: FrozenTrial, cell: CellRecord, status: Status) -> bool:
+    """Whether a trial says everything that its cell's record has."""
+    reported = all(trial.intermediate_values.get(n) == mean for n, mean in cell.means.items())
+    attributes = {name: trial.user_attrs.get(name) for name in cell.attributes}
+    return reported and attributes == cell.attributes and trial.state is _state(cell, status)
 
 
 def _state(cell: CellRecord, status: Status) -> TrialState:

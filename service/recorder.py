@@ -8,7 +8,7 @@ import dataclasses
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,6 +29,8 @@ INTERVAL_SECONDS = 5.0
 """The least time between two reports of a running study's means."""
 CHECK_SECONDS = 60.0
 """How often Optuna's tables are looked through for studies that somebody has deleted."""
+VERIFIED_AT_ONCE = 5
+"""Records that are compared with the store between two looks for new results; each takes some 10 ms."""
 STOP_SECONDS = 5.0
 
 log = structlog.get_logger("goldenbench.record")
@@ -63,6 +65,8 @@ class Recorder:
         """Our studies in Optuna's tables."""
         self._undescribed: set[str] = set()
         """Studies whose note could not be written."""
+        self._unverified: list[str] | None = None
+        """Recorded studies whose record has not been compared with the store since the start; None: all of them."""
         self._checked = -math.inf
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -82,6 +86,7 @@ class Recorder:
         Returns:
             How many studies were written.
         """
+        self._verify_some()
         if time.monotonic() - self._checked >= CHECK_SECONDS:
             self._mark_missing()
             for study_id in tuple(self._undescribed):
@@ -99,6 +104,17 @@ class Recorder:
                 self.write(study_id)
                 written += 1
         return written
+
+    def rebuild(self) -> int:
+        """Remove all records and write them anew, in a process that leads.
+
+        Returns:
+            How many studies were written.
+        """
+        self._record.clear()
+        with self._leadership.transaction("record-check") as session:
+            session.execute(sa.update(Study).values(recorded=None))
+        return self.catch_up()
 
     def write(self, study_id: str) -> None:
         """Record one study, then note in our tables what is recorded."""
@@ -146,13 +162,40 @@ class Recorder:
         finished = status is not None and Status(status) in TERMINAL
         return finished or time.monotonic() - self._written.get(study_id, -math.inf) >= INTERVAL_SECONDS
 
+    def _verify_some(self) -> None:
+        """Compare records with the store, a few at a time; what somebody has damaged is removed and written anew."""
+        if self._unverified is None:
+            self._record.tidy()
+            with self._store.read() as session:
+                recorded = sa.select(Study.id).where(Study.recorded.is_not(None)).order_by(Study.ordinal)
+                self._unverified = list(session.scalars(recorded))
+        for _ in range(min(VERIFIED_AT_ONCE, len(self._unverified))):
+            study_id = self._unverified[-1]
+            with self._store.read() as session:
+                study = session.scalars(sa.select(Study).where(Study.id == study_id)).one_or_none()
+                cells = study_cells(session, study_id)
+                records = _records(session, study_id, cells)
+            self._unverified.pop()
+            if study is None or study.recorded != study.status or any(c.n != c.recorded_n for c in cells):
+                continue  # it will be written anyway
+            if not self._record.shows(study.optuna_name, study_id, records, Status(study.status)):
+                log.warning("record damaged, building it anew", study=study_id)
+                self._mark_unrecorded([study_id])
+                self._record.drop(study.optuna_name)
+
     def _mark_missing(self) -> None:
         """Studies that Optuna's tables no longer hold are to be recorded again."""
         self._known = self._record.known()
+        with self._store.read() as session:
+            recorded = session.scalars(sa.select(Study.id).where(Study.recorded.is_not(None))).all()
+        missing = set(recorded) - self._known
+        if missing:
+            self._record.tidy()
+            self._mark_unrecorded(missing)
+
+    def _mark_unrecorded(self, study_ids: Collection[str]) -> None:
         with self._leadership.transaction("record-check") as session:
-            for study in session.scalars(sa.select(Study).where(Study.recorded.is_not(None))):
-                if study.id not in self._known:
-                    study.recorded = None
+            session.execute(sa.update(Study).where(Study.id.in_(study_ids)).values(recorded=None))
 
     def _run(self) -> None:
         while not self._stop.wait(0.5):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import answers, completion, control, files, nodes, pairs, suites, tokens
+from service.cli import answers, completion, control, files, nodes, pairs, record, suites, tokens
 from service.cli.demo import run_demo
 from service.client import Unreachable
 from service.errors import GoldenbenchError
@@ -230,6 +230,18 @@ def import_results(
 ) -> None:
     """Take the results of `python -m workers.run` into the store (while no service runs on it)."""
     nodes.import_results(folder, data=data, database_url=database_url)
+
+
+@app.command("record")
+def rebuild_record(
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Remove it and write it anew")],
+    data: Data = None,
+    database_url: Database = None,
+) -> None:
+    """Build Optuna's record of all studies anew from the store, whether a service runs or not."""
+    if not rebuild:
+        raise typer.BadParameter("there is nothing else to do with the record", param_hint="--rebuild")
+    record.rebuild(data=data, database_url=database_url)
 
 
 @token.command("create")

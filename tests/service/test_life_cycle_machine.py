@@ -41,7 +41,7 @@ from service.dispatch.quarantine import Fate
 from service.errors import LeadershipLost
 from service.lifecycle import TERMINAL, Desired, Status
 from service.store.engine import Store
-from service.store.tables import Cell, Pack, Replicate, Study
+from service.store.tables import Cell, IdempotencyKey, Pack, Replicate, Study
 
 EXAMPLES = {"sqlite": 15, "postgresql": 5}
 """The same ones each time; GOLDENBENCH_FUZZ_EXAMPLES asks for so many others."""
@@ -82,10 +82,12 @@ class LifeCycle(RuleBasedStateMachine):
     def begin(self) -> None:
         """A dispatcher leads, and nothing is left of the example before."""
         self.studies: list[Expected] = []
+        self.submitted = 0
         self.store: Store = self.service.store
         self.leadership = leader(self.store)
         with self.store.write() as session:
-            session.execute(sa.delete(Study))
+            for table in (Study, IdempotencyKey):
+                session.execute(sa.delete(table))
 
     def teardown(self) -> None:
         """What goes on is completed, and then nothing is missing."""
@@ -102,8 +104,9 @@ class LifeCycle(RuleBasedStateMachine):
     @rule(folds=st.integers(1, 2), runs=st.integers(1, 2), again=st.booleans())
     def submit(self, folds: int, runs: int, again: bool) -> None:
         """A user submits, perhaps twice since the first answer was lost."""
-        document = small(folds_used=folds, runs=runs, name=f"study {len(self.studies)}")
-        headers = {"Idempotency-Key": f"{id(self)} {len(self.studies)}"}
+        self.submitted += 1
+        document = small(folds_used=folds, runs=runs, name=f"study {self.submitted}")
+        headers = {"Idempotency-Key": str(self.submitted)}
         answers = [self.service.client.post("/v1/studies", json=document, headers=headers) for _ in range(1 + again)]
         assert {answer.status_code for answer in answers} == {201}
         (study_id,) = {answer.json()["id"] for answer in answers}
