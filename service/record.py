@@ -150,10 +150,9 @@ class Record:
         again, so that a new study would inherit the trials.
         """
         with self._storage.engine.begin() as connection:
-            for table in models.BaseModel.metadata.sorted_tables:
+            for table in reversed(models.BaseModel.metadata.sorted_tables):
                 for reference in table.foreign_keys:
-                    orphaned = reference.parent.not_in(sa.select(reference.column))
-                    connection.execute(sa.delete(table).where(reference.parent.is_not(None), orphaned))
+                    connection.execute(sa.delete(table).where(reference.parent.not_in(_whole(reference.column))))
 
     def clear(self) -> None:
         """Remove the trials of all our studies."""
@@ -200,6 +199,14 @@ class Record:
         if state is not TrialState.RUNNING:
             values = [cell.mean] if state is TrialState.COMPLETE and cell.mean is not None else None
             self._storage.set_trial_state_values(trial._trial_id, state, values)
+
+
+def _whole(key: sa.Column[Any]) -> sa.Select[Any]:
+    """The keys of a table's rows that have all their parents, and those theirs."""
+    query = sa.select(key)
+    for reference in key.table.foreign_keys:
+        query = query.where(reference.parent.in_(_whole(reference.column)))
+    return query
 
 
 def _distributions(cells: Sequence[CellRecord]) -> dict[str, Any]:

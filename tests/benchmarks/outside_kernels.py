@@ -93,7 +93,8 @@ def measure(epochs: int) -> Shares:
     }
     spec, clock = StudySpec.from_json_text(json.dumps(document)), Clock()
     native = library.variant(library.usable_isas()[0])
-    timed = replace(native, **{name: clock.around(name, getattr(native, name)) for name in KERNELS})
+    around: dict[str, Any] = {name: clock.around(name, getattr(native, name)) for name in KERNELS}
+    timed = replace(native, **around)
     with tempfile.TemporaryDirectory() as folder, patch.object(library, "variant", return_value=timed):
         file = prepare(spec.dataset, spec.folds, folder)
         wall, processor = time.perf_counter(), time.process_time()

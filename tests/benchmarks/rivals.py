@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import sys
 import tempfile
 import time
@@ -27,10 +26,10 @@ from vmapped import TorchVmap
 from workers.bench import Spread
 from workers.devices import available_threads, device_name
 
-NETWORKS = (2, 8, 32)
-"""K of the mapped rivals; the fastest counts."""
-NETWORK_BATCHES = 32
-"""Of one turn of a mapped rival, over its K networks."""
+NETWORKS = (1, 4, 16)
+"""K of the rivals that map over networks; with 1 they are a network at a time."""
+NETWORK_BATCHES = 16
+"""Of one turn of such a rival, over its K networks."""
 LEAST_ROUNDS = 5
 PARITY = 1e-4
 """Largest error of a parameter's first update, relative to its largest entry."""
@@ -58,15 +57,16 @@ class Figures:
     differs: str
 
 
-def contenders(task: Task, threads: int) -> list[list[Rival]]:
-    """Packed engine and eager PyTorch first; of each group the fastest counts."""
+def contenders(task: Task, threads: int) -> list[Rival]:
+    """The packed engine, and then the others."""
     return [
-        [Packed(task, threads)],
-        [Eager(task), Eager(task, torch.channels_last)],
-        [OptunaScript(task)],
-        [Compiled(task)],
-        [TorchVmap(task, k, max(1, NETWORK_BATCHES // k)) for k in NETWORKS],
-        [JaxVmap(task, k, max(1, NETWORK_BATCHES // k)) for k in NETWORKS],
+        Packed(task, threads),
+        Eager(task),
+        Eager(task, torch.channels_last),
+        OptunaScript(task),
+        Compiled(task),
+        *(TorchVmap(task, k, NETWORK_BATCHES // k) for k in NETWORKS),
+        *(JaxVmap(task, k, NETWORK_BATCHES // k) for k in NETWORKS),
     ]
 
 
@@ -87,21 +87,20 @@ def check(rival: Rival, task: Task) -> float:
     return max(errors)
 
 
-def measure(groups: Sequence[Sequence[Rival]], task: Task, seconds: float) -> tuple[list[Figures], int]:
+def measure(rivals: Sequence[Rival], task: Task, seconds: float) -> tuple[list[Figures], int]:
     """Check every rival, then let them take turns.
 
     Args:
-        groups: the packed engine alone in the first.
+        rivals: the packed engine first.
         task: what they train.
         seconds: how long to measure after compilation and checks, unless fewer than 5 rounds are done.
 
     Returns:
-        One row per group, of its fastest member, and the number of rounds.
+        A row per rival, and the number of rounds.
 
     Raises:
         WrongUpdate: a rival is wrong.
     """
-    rivals = [rival for group in groups for rival in group]
     parity, first = {}, {}
     for rival in rivals:
         rival.begin(learning_rate=0.01)
@@ -119,14 +118,19 @@ def measure(groups: Sequence[Sequence[Rival]], task: Task, seconds: float) -> tu
             start = time.perf_counter()
             images = rival.turn()
             rates[rival].append(images / (time.perf_counter() - start))
-    ours = rates[groups[0][0]]
-    found = []
-    for group in groups:
-        best = max(group, key=lambda rival: statistics.median(rates[rival]))
-        ratio = Spread.of([a / b for a, b in zip(ours, rates[best], strict=True)])
-        rate = Spread.of(rates[best])
-        found.append(Figures(best.name, best.networks, rate, ratio, first[best], parity[best], best.differs))
-    return found, rounds
+    figures = [
+        Figures(
+            name=rival.name,
+            networks=rival.networks,
+            images_per_second=Spread.of(rates[rival]),
+            ratio=Spread.of([a / b for a, b in zip(rates[rivals[0]], rates[rival], strict=True)]),
+            first_seconds=first[rival],
+            parity=parity[rival],
+            differs=rival.differs,
+        )
+        for rival in rivals
+    ]
+    return figures, rounds
 
 
 def cells(figures: Figures) -> tuple[str, ...]:
