@@ -5,13 +5,20 @@ BIN := $(VENV)/bin
 NATIVE := $(wildcard workers/native/*.c workers/native/*.h) setup.py
 READY := $(VENV)/ready
 
-.PHONY: demo test chaos fuzz check lint types imports security audit docs requirements clean
+.PHONY: demo test test-parts test-processes chaos fuzz check lint types imports security audit docs requirements clean
 
 demo: $(READY)
 	$(BIN)/goldenbench demo
 
+# Two at a time: the tests of whole processes mostly wait.
 test: $(READY)
-	$(BIN)/python -m pytest
+	+$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-parts test-processes
+
+test-parts: $(READY)
+	$(BIN)/python -m pytest --ignore=tests/acceptance --ignore=tests/chaos
+
+test-processes: $(READY)
+	$(BIN)/python -m pytest tests/acceptance tests/chaos
 
 # The storms of docs/reliability.md, then the planted defects that they have to catch; it says there how long that takes.
 chaos: $(READY)

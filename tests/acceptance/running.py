@@ -205,7 +205,9 @@ class Service(Part):
         own = [command, "--port", str(self._asked), "--data", str(self.data), *arguments]
         super().__init__(folder, name, own, **more)
         self.url = f"http://127.0.0.1:{self._asked}"
-        self._http = httpx.Client(timeout=60, trust_env=False)
+        token = more.get("GOLDENBENCH_TOKEN")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(timeout=60, trust_env=False, headers=headers)
         self.storage_url = f"sqlite:///{self.data / 'goldenbench.db'}"
 
     def ready(self) -> Self:

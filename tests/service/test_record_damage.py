@@ -33,6 +33,8 @@ TABLES = [
     "alembic_version",
 ]
 """Those of Optuna's that hold something of ours."""
+CASES = [("sqlite", table) for table in TABLES]
+CASES += [("postgresql", table) for table in ("studies", "trials", "trial_values", "alembic_version")]
 
 
 def start(store: Store, leadership: Leadership) -> list[Any]:
@@ -100,7 +102,7 @@ def execute(store: Store, *statements: str) -> None:
     store.engine.dispose()
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(("store", "table"), CASES, indirect=["store"])
 def test_rows_deleted_by_hand_are_there_after_the_next_start(
     store: Store, leadership: Leadership, recorded: list[Any], table: str
 ) -> None:
@@ -109,7 +111,7 @@ def test_rows_deleted_by_hand_are_there_after_the_next_start(
     assert start(store, leadership) == recorded
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(("store", "table"), CASES, indirect=["store"])
 def test_table_dropped_by_hand_is_there_after_the_next_start(
     store: Store, leadership: Leadership, recorded: list[Any], table: str
 ) -> None:
