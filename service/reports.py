@@ -14,6 +14,8 @@ from functools import partial
 from multiprocessing.connection import wait
 from typing import Any, ParamSpec, TypeVar
 
+from sqlalchemy.orm import Session
+
 from service.lifecycle import Status
 from service.store.engine import Store
 from service.store.queries import dropped_cells, find_study, scores
@@ -99,11 +101,19 @@ class Reports:
 
     def _request(self, study_id: str) -> Request:
         with self._store.read() as session:
-            study = find_study(session, study_id)
-            stored = tuple(scores(session, study_id))
-            dropped = dropped_cells(session, study_id)
-            runs = study.race_runs or study.runs
-            return Request(study.id, study.spec, study.shown, runs, study.images, stored, study.looks, dropped)
+            return comparison_request(session, study_id)
+
+
+def comparison_request(session: Session, study_id: str) -> Request:
+    """What the comparison of a study as it stands is computed from.
+
+    Raises:
+        NotFound: no such study.
+    """
+    study = find_study(session, study_id)
+    stored, dropped = tuple(scores(session, study_id)), dropped_cells(session, study_id)
+    runs = study.race_runs or study.runs
+    return Request(study.id, study.spec, study.shown, runs, study.images, stored, study.looks, dropped)
 
 
 def comparison_document(request: Request) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A service that requires tokens, in a real browser and beyond loopback: the login, the door, text that would be script."""
+"""A service that requires tokens, in a real browser and beyond loopback: login, door, and text that would be script."""
 
 import ssl
 import subprocess

@@ -15,9 +15,8 @@ from service_data import (
 
 from service.dispatch.leader import Leadership
 from service.dispatch.quarantine import LONE_TRIES, TRIES, Fate, fate
-from service.reports import Request, comparison_document
+from service.reports import comparison_document, comparison_request
 from service.store.engine import Store
-from service.store.queries import scores
 from service.store.tables import Cell, Pack, Replicate
 from studies.results import Outcome
 
@@ -120,11 +119,8 @@ def test_study_fails_only_when_no_column_is_complete(store: Store, leadership: L
 
 
 def document(store: Store, study_id: str) -> dict[str, object]:
-    study = row(store, study_id)
     with store.read() as session:
-        return comparison_document(
-            Request(study.id, study.spec, study.shown, study.runs, study.images, tuple(scores(session, study_id)))
-        )
+        return comparison_document(comparison_request(session, study_id))
 
 
 def test_comparison_drops_the_column_of_a_failed_replicate_with_a_warning(store: Store, leadership: Leadership) -> None:
