@@ -5,20 +5,23 @@ BIN := $(VENV)/bin
 NATIVE := $(wildcard workers/native/*.c workers/native/*.h) setup.py
 READY := $(VENV)/ready
 
-.PHONY: demo test test-parts test-processes chaos fuzz check lint types imports security audit docs requirements clean
+.PHONY: demo test test-parts test-processes test-storms chaos fuzz check lint types imports security audit docs requirements clean
 
 demo: $(READY)
 	$(BIN)/goldenbench demo
 
-# Two at a time: the tests of whole processes mostly wait.
+# Side by side: the tests of whole processes mostly wait.
 test: $(READY)
-	+$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-parts test-processes
+	+$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-parts test-processes test-storms
 
 test-parts: $(READY)
 	$(BIN)/python -m pytest --ignore=tests/acceptance --ignore=tests/chaos
 
 test-processes: $(READY)
-	$(BIN)/python -m pytest tests/acceptance tests/chaos
+	$(BIN)/python -m pytest tests/acceptance
+
+test-storms: $(READY)
+	$(BIN)/python -m pytest tests/chaos
 
 # The storms of docs/reliability.md, then the planted defects that they have to catch; it says there how long that takes.
 chaos: $(READY)

@@ -1,4 +1,4 @@
-"""A service that requires tokens, in a real browser and beyond loopback: login, door, and text that would be script."""
+"""A service that requires tokens, in a real browser and beyond loopback: login, door, text that would be script."""
 
 import ssl
 import subprocess
@@ -99,7 +99,7 @@ def test_person_logs_in_sees_everything_and_logs_out(service: Service, context: 
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
     assert page.evaluate("document.cookie") == ""
     page.goto(f"{service.url}/dashboard")
-    page.get_by_text("Optuna Dashboard").first.wait_for(timeout=15_000)
+    page.locator("#dashboard header").first.wait_for(timeout=15_000)
     page.goto(f"{service.url}/")
     page.get_by_role("button", name="Log out").click()
     page.wait_for_url(f"{service.url}/login")
