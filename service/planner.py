@@ -1,7 +1,7 @@
 """Which replicates train together next: a pure function of what is pending and what the slot can take."""
 
-from collections import Counter
-from collections.abc import Sequence
+import heapq
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 Key = tuple[int, int, int]
@@ -22,23 +22,72 @@ class Capacity:
     """Slots that share this study's work, this one included."""
 
 
-def next_pack(pending: Sequence[Key], capacity: Capacity) -> tuple[Key, ...]:
-    """Choose the members of the next pack.
-
-    Members that share (fold, run) share images and order, so the (fold, run) that are closest to their end go first,
-    and columns complete early. Near the end packs shrink, so that all slots finish together.
-
-    Args:
-        pending: replicates that are neither stored nor in a live pack, in any order, without repetition.
-        capacity: of the free slot.
+def pack_size(pending: int, capacity: Capacity) -> int:
+    """How many members the next pack gets; near the end packs shrink, so that all slots finish together.
 
     Returns:
-        At least one key if anything is pending; sorted by (run, fold, cell).
+        At least 1 and at most `pending`, if anything is pending.
     """
-    left = Counter((run, fold) for _, fold, run in pending)
-    ordered = sorted(pending, key=lambda key: (left[key[2], key[1]], key[2], key[1], key[0]))
     threads = min(capacity.threads, capacity.networks)
-    share = -(-len(ordered) // (2 * capacity.slots)) if len(ordered) > threads else len(ordered)
+    share = -(-pending // (2 * capacity.slots)) if pending > threads else pending
     size = min(capacity.networks, capacity.networks_per_pack_time, share)
-    size = max(size - size % threads, min(threads, len(ordered)), 1)
-    return tuple(sorted(ordered[:size], key=lambda key: (key[2], key[1], key[0])))
+    return min(pending, max(size - size % threads, min(threads, pending), 1))
+
+
+class Pending:
+    """Replicates of a study that are neither stored nor in a live pack.
+
+    Kept as one integer of bits (bit c: cell c) for each column (fold, run), so that a million of them take little
+    memory, and a pack is taken in time that depends on the pack alone.
+
+    Args:
+        runs: how many runs per fold each cell may have by now, in order of the cells.
+        folds: folds that are used.
+        taken: what is stored or in a live pack.
+    """
+
+    def __init__(self, runs: Sequence[int], folds: int, taken: Iterable[Key]) -> None:
+        self._columns: dict[tuple[int, int], int] = {}
+        for run in range(max(runs, default=0)):
+            cells = sum(1 << cell for cell, open_runs in enumerate(runs) if run < open_runs)
+            self._columns.update({(run, fold): cells for fold in range(folds)})
+        for cell, fold, run in taken:
+            if (run, fold) in self._columns:
+                self._columns[run, fold] &= ~(1 << cell)
+        self._columns = {column: cells for column, cells in self._columns.items() if cells}
+        self._count = sum(cells.bit_count() for cells in self._columns.values())
+        self._order = [(cells.bit_count(), *column) for column, cells in self._columns.items()]
+        heapq.heapify(self._order)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def next_pack(self, capacity: Capacity) -> tuple[Key, ...]:
+        """Take the members of the next pack.
+
+        Members that share (fold, run) share images and order, so the columns that are closest to their end go first,
+        and columns complete early.
+
+        Returns:
+            At least one key if anything is pending; sorted by (run, fold, cell).
+        """
+        size = pack_size(self._count, capacity)
+        members: list[Key] = []
+        while len(members) < size:
+            _, run, fold = heapq.heappop(self._order)
+            members += self._take(run, fold, size - len(members))
+        self._count -= size
+        return tuple(sorted(members, key=lambda key: (key[2], key[1], key[0])))
+
+    def _take(self, run: int, fold: int, most: int) -> list[Key]:
+        """The first cells of a column, at most so many."""
+        left = self._columns.pop((run, fold))
+        keys: list[Key] = []
+        while left and len(keys) < most:
+            lowest = left & -left
+            left ^= lowest
+            keys.append((lowest.bit_length() - 1, fold, run))
+        if left:
+            self._columns[run, fold] = left
+            heapq.heappush(self._order, (left.bit_count(), run, fold))
+        return keys

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from service import lifecycle
-from service.lifecycle import Status
-from service.planner import Capacity, Key, next_pack
-from service.store.queries import failed_columns, stored_keys, study_packs
+from service.dispatch.backlog import Backlog
+from service.lifecycle import Desired, Status
+from service.planner import Capacity
+from service.store.queries import failed_columns, open_runs, study_packs, waiting_pack
 from service.store.tables import Cell, Pack, Replicate, Study, now
 from studies.grid import Cell as GridCell
 from studies.grid import cells
@@ -105,7 +106,14 @@ def delete_study(session: Session, study_id: str) -> None:
     session.execute(sa.delete(Study).where(Study.id == study_id))
 
 
-def lease(session: Session, study_id: str, capacity: Capacity, worker: str, numeric_class: str) -> Lease | None:
+def lease(
+    session: Session,
+    study_id: str,
+    capacity: Capacity,
+    worker: str,
+    numeric_class: str,
+    backlog: Backlog | None = None,
+) -> Lease | None:
     """Form the next pack of a study, or take one that waits, for one slot.
 
     Args:
@@ -114,22 +122,21 @@ def lease(session: Session, study_id: str, capacity: Capacity, worker: str, nume
         capacity: of the slot.
         worker: the slot's worker.
         numeric_class: what its trainings would be; the first lease pins the study to it.
+        backlog: what is known to be pending; without, it is read from the store.
 
     Returns:
         None if nothing is pending, or the study does not go on or wants another numeric class.
     """
     study = _study(session, study_id)
-    if study.status not in (Status.QUEUED, Status.RUNNING) or study.dataset_sha256 is None:
+    going_on = study.status in (Status.QUEUED, Status.RUNNING) and study.desired == Desired.RUN
+    if not going_on or study.dataset_sha256 is None:
         return None
     if study.numeric_class not in (None, numeric_class):
         return None
-    live = study_packs(session, study_id, ("waiting", "running"))
-    pack = next((pack for pack in live if pack.state == "waiting"), None)
     spec, grid = plan(study.spec)
+    pack = waiting_pack(session, study_id)
     if pack is None:
-        if study.done + sum(len(other.members) for other in live) >= open_replicates(session, study):
-            return None
-        members = next_pack(_pending(session, study, spec, live), capacity)
+        members = (backlog or Backlog()).of(session, study, spec.folds_used).next_pack(capacity)
         if not members:
             return None
         pack = Pack(id=secrets.token_hex(6), study_id=study_id, members=[list(key) for key in members], attempt=0)
@@ -261,25 +268,7 @@ def open_replicates(session: Session, study: Study) -> int:
     """How many replicates may be stored by now: all of them, or those of a race's rounds up to the present one."""
     if study.race_runs is None:
         return study.total
-    return plan(study.spec)[0].folds_used * sum(_open_runs(session, study))
-
-
-def _open_runs(session: Session, study: Study) -> list[int]:
-    """Runs per fold that each cell may have by now, in order of the cells."""
-    rows = session.scalars(sa.select(Cell.dropped_after).where(Cell.study_id == study.id).order_by(Cell.cell))
-    return [(study.race_runs or study.runs) if dropped_after is None else dropped_after for dropped_after in rows]
-
-
-def _pending(session: Session, study: Study, spec: StudySpec, live: Sequence[Pack]) -> list[Key]:
-    taken = stored_keys(session, study.id)
-    taken.update((cell, fold, run) for pack in live for cell, fold, run in pack.members)
-    keys = (
-        (cell, fold, run)
-        for cell, runs in enumerate(_open_runs(session, study))
-        for run in range(runs)
-        for fold in range(spec.folds_used)
-    )
-    return [key for key in keys if key not in taken]
+    return plan(study.spec)[0].folds_used * sum(open_runs(session, study))
 
 
 def _study(session: Session, study_id: str) -> Study:

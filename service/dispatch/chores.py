@@ -4,14 +4,17 @@ import queue
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 
 from service.errors import LeadershipLost
 
 THREADS = 8
+HOPELESS = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
+"""What a database raises because of the statement, now and at every later try; its other errors pass."""
 
 log = structlog.get_logger("goldenbench.chores")
 
@@ -42,24 +45,33 @@ class Chores:
 
         self._pool.submit(job)
 
+    def wait(self, seconds: float) -> None:
+        """Wait until something has come in, at most so long."""
+        with suppress(queue.Empty):
+            self._unhandled.append(self._inbox.get(timeout=seconds))
+
     def handle(self) -> None:
         """Call what has come in.
 
         A message that finds the database away, or the leadership lost, stays first in line. One that fails otherwise
-        would fail for ever and hold up every study, so it is logged and dropped; what it was about is tried again by
-        the loop, which looks at the store and the cluster alone.
+        would fail for ever and hold up every study, so it is logged and dropped.
         """
         while not self._inbox.empty():
             self._unhandled.append(self._inbox.get())
         while self._unhandled:
             try:
                 self._unhandled[0]()
-            except (DBAPIError, LeadershipLost):
-                raise
             except Exception as error:
+                if passes(error):
+                    raise
                 log.error("message dropped", exc_info=error)
             self._unhandled.popleft()
 
     def close(self) -> None:
         """Take no more work."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def passes(error: Exception) -> bool:
+    """Whether the same transaction may succeed later: the database is away, or another dispatcher leads."""
+    return isinstance(error, DBAPIError | LeadershipLost) and not isinstance(error, HOPELESS)

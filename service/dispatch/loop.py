@@ -4,7 +4,8 @@ Dask's callbacks and the chores' threads only enqueue; this thread alone opens t
 """
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from service import lifecycle
 from service.config import Settings
 from service.dispatch import accept
+from service.dispatch.backlog import Backlog
 from service.dispatch.chores import Chores
 from service.dispatch.cluster import Cluster, Slot
 from service.dispatch.fitness import numeric_class_on, unreadable, what_lacks
@@ -22,15 +24,19 @@ from service.dispatch.leader import Leadership
 from service.dispatch.opening import Opening
 from service.dispatch.pace import Pace
 from service.dispatch.race import Races
-from service.dispatch.runs import Runs, pack_is_wanted
+from service.dispatch.runs import Runs
+from service.dispatch.sharing import Sharing
 from service.dispatch.slots import Slots
 from service.errors import LeadershipLost
 from service.lifecycle import Desired
 from service.store.engine import Store
-from service.store.queries import unsettled_studies
+from service.store.queries import unsettled_studies, with_waiting_packs
 from service.store.tables import Pack, Study
 
-TICK_SECONDS = 0.1
+LOOK_SECONDS = 0.1
+"""Least time between two looks at what users want and which workers there are; results are taken at once."""
+LOOK_SHARE = 0.1
+"""The most of its time that the dispatcher spends on looking, however many studies wait."""
 BACKOFF_SECONDS = 30.0
 """The longest pause between two tries to reach a database or scheduler that is away."""
 STOP_SECONDS = 18.0
@@ -65,6 +71,11 @@ class Dispatcher:
         self.state = "starting"
         """`starting`, `waiting` (another one leads), `leading`, or what is missing at the moment."""
         self.leads = threading.Event()
+        self._backlog = Backlog()
+        self._sharing = Sharing()
+        self._studies: list[Study] = []
+        """Those that want slots, as of the last look."""
+        self._next_look = 0.0
         self._in_doubt = False
         """Whether a lease may have been stored although its transaction seemed to fail."""
 
@@ -75,6 +86,7 @@ class Dispatcher:
     def begin_stop(self) -> None:
         """Lease no more packs."""
         self._stop.set()
+        self._chores.enqueue(lambda: None)  # ends its waiting
 
     def stop(self) -> None:
         """End: running packs wait again, uncharged; the lock and the cluster are let go."""
@@ -108,14 +120,16 @@ class Dispatcher:
                 if self._ready():
                     self._tick()
                     self.state = "leading"
+                    self._chores.wait(LOOK_SECONDS)
                 pause = 1.0
-                self._stop.wait(TICK_SECONDS)
             except LeadershipLost:
                 log.error("another dispatcher took over")
                 self._let_go()
                 self.state = "waiting"
             except Exception as error:
                 self._in_doubt = True
+                self._backlog.forget_all()
+                self._next_look = 0.0
                 self.state = "database away" if isinstance(error, DBAPIError) else "recovering"
                 log.warning("dispatcher pauses", error=f"{type(error).__name__}: {error}"[:500], seconds=pause)
                 self._stop.wait(pause)
@@ -133,6 +147,7 @@ class Dispatcher:
                 return False
             with self.leadership.transaction("recover") as session:
                 recovered = accept.recover(session)
+            self._backlog.forget_all()
             self.leads.set()
             log.info("leads", recovered_packs=recovered)
         if self._hands is not None and not self._hands.cluster.alive:
@@ -141,40 +156,56 @@ class Dispatcher:
         if self._hands is None:
             cluster = self._connect()
             slots = Slots(cluster, self._chores)
-            self._hands = _Hands(cluster, slots, Runs(self.leadership, self._chores, cluster, slots))
+            runs = Runs(self.leadership, self._chores, cluster, slots, self._backlog)
+            self._hands = _Hands(cluster, slots, runs)
         return True
 
     def _tick(self) -> None:
         hands = self._hands
         assert hands is not None
         self._chores.handle()
+        began = time.monotonic()
+        if began >= self._next_look:
+            self._look(hands)
+            ended = time.monotonic()
+            self._next_look = ended + max(LOOK_SECONDS, (ended - began) / LOOK_SHARE)
+        self._fill(hands)
+        hands.runs.write_progress()
+
+    def _look(self, hands: _Hands) -> None:
+        """See which workers there are, what users want, and what has ended."""
         hands.slots.refresh()
         hands.runs.give_back_lost()
         if self._in_doubt:
             hands.runs.give_back_unknown(self._store)
             self._in_doubt = False
-        self._settle()
-        studies = self._readable_studies()
+        studies = self._readable_studies(self._settle())
         self._stop_unwanted(hands.runs)
         self._opening.open(studies)
         self._races.advance(studies)
-        self._fill(hands, studies)
-        hands.runs.write_progress()
+        ready = [study for study in studies if study.desired == Desired.RUN and self._opening.path(study) is not None]
+        self._studies = self._sharing.admit(ready)
+        slots = hands.slots.all()
+        for study in self._studies if slots else ():
+            self._say(study, what_lacks(study, [slot.announcement for slot in slots]))
 
-    def _readable_studies(self) -> list[Study]:
+    def _readable_studies(self, studies: Sequence[Study]) -> list[Study]:
         """The unsettled studies that this service can read; the others wait, and hold up nobody."""
-        with self._store.read() as session:
-            studies = list(unsettled_studies(session))
         broken = {study.id: why for study in studies if (why := unreadable(study)) is not None}
         for study in studies:
             if study.id in broken:
                 self._say(study, broken[study.id])
         return [study for study in studies if study.id not in broken]
 
-    def _settle(self) -> None:
-        """Carry out what users asked for since the last look."""
+    def _settle(self) -> Sequence[Study]:
+        """Carry out what users asked for since the last look.
+
+        Returns:
+            The studies that the dispatcher has something to do for, the most urgent first.
+        """
         with self._store.read() as session:
-            due = [study.id for study in unsettled_studies(session) if _is_due(study)]
+            studies = unsettled_studies(session)
+        due = [study.id for study in studies if _is_due(study)]
         for study_id in due:
             with self.leadership.transaction("settle") as session:
                 study = session.scalars(sa.select(Study).where(Study.id == study_id).with_for_update()).one()
@@ -182,6 +213,11 @@ class Dispatcher:
                     accept.delete_study(session, study_id)
                 else:
                     accept.settle(session, study)
+            self._backlog.forget(study_id)  # its packs may have been discarded
+        if not due:
+            return studies
+        with self._store.read() as session:
+            return unsettled_studies(session)
 
     def _stop_unwanted(self, runs: Runs) -> None:
         """End attempts that the store no longer knows as running: paused, cancelled, deleted."""
@@ -189,28 +225,30 @@ class Dispatcher:
         if not active:
             return
         with self._store.read() as session:
-            packs = session.scalars(sa.select(Pack).where(Pack.id.in_([run.lease.pack for run in active])))
-            known = {pack.id: pack for pack in packs}
+            query = sa.select(Pack.id, Pack.state, Pack.attempt)
+            rows = session.execute(query.where(Pack.id.in_([run.lease.pack for run in active])))
+            wanted = {(pack, attempt) for pack, state, attempt in rows if state == "running"}
         for run in active:
-            if not pack_is_wanted(known.get(run.lease.pack), run.lease.attempt):
+            if run.key not in wanted:
                 runs.stop(run)
 
-    def _fill(self, hands: _Hands, studies: list[Study]) -> None:
-        """Give each free slot a pack of the most urgent study that it can serve."""
-        ready = [study for study in studies if study.desired == Desired.RUN and self._opening.path(study) is not None]
+    def _fill(self, hands: _Hands) -> None:
+        """Give each free slot a pack, of the study whose turn it is."""
+        busy = hands.runs.busy()
         slots = hands.slots.all()
-        for study in ready if slots else ():
-            self._explain(study, slots)
-        for slot in slots:
-            if hands.runs.busy(slot):
-                continue
-            for study in ready:
+        free = [slot for slot in slots if slot.address not in busy]
+        if not free or not self._studies:
+            return
+        running = hands.runs.per_study()
+        with self._store.read() as session:
+            waiting = with_waiting_packs(session, [study.id for study in self._studies])
+        wanting = [study for study in self._studies if study.id in waiting or not self._backlog.exhausted(study.id)]
+        for slot in free:
+            for study in self._sharing.in_turn(wanting, running):
                 if self._lease(hands, study, slot, len(slots)):
+                    running[study.id] += 1
+                    self._sharing.serve(study)
                     break
-
-    def _explain(self, study: Study, slots: list[Slot]) -> None:
-        """Tell whoever looks at a study that waits for a worker of another kind than those that are there."""
-        self._say(study, what_lacks(study, [slot.announcement for slot in slots]))
 
     def _say(self, study: Study, reason: str | None) -> None:
         if reason != study.reason:
@@ -227,7 +265,7 @@ class Dispatcher:
             return False
         capacity = self._pace.capacity(slot, spec, numeric_class, slots)
         with self.leadership.transaction("lease") as session:
-            lease = accept.lease(session, study.id, capacity, slot.name, numeric_class)
+            lease = accept.lease(session, study.id, capacity, slot.name, numeric_class, self._backlog)
         if lease is None:
             return False
         hands.runs.start(lease, slot, self._pace.measured(lease, spec, numeric_class))

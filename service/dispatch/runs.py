@@ -2,6 +2,7 @@
 
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,8 @@ from distributed import Future, KilledWorker
 from distributed.client import FutureCancelledError
 
 from service.dispatch import accept, quarantine
-from service.dispatch.chores import Chores
+from service.dispatch.backlog import Backlog
+from service.dispatch.chores import Chores, passes
 from service.dispatch.cluster import Cluster, Slot
 from service.dispatch.leader import Leadership
 from service.dispatch.slots import Slots
@@ -53,11 +55,14 @@ class Run:
 class Runs:
     """The running attempts of this dispatcher."""
 
-    def __init__(self, leadership: Leadership, chores: Chores, cluster: Cluster, slots: Slots) -> None:
+    def __init__(
+        self, leadership: Leadership, chores: Chores, cluster: Cluster, slots: Slots, backlog: Backlog
+    ) -> None:
         self._leadership = leadership
         self._chores = chores
         self._cluster = cluster
         self._slots = slots
+        self._backlog = backlog
         self._runs: dict[tuple[str, int], Run] = {}
         self._written = 0.0
         self._told: dict[tuple[str, int], int] = {}
@@ -66,9 +71,13 @@ class Runs:
     def __iter__(self) -> Iterator[Run]:
         return iter(list(self._runs.values()))
 
-    def busy(self, slot: Slot) -> bool:
-        """Whether a pack runs there."""
-        return any(run.slot.address == slot.address for run in self._runs.values())
+    def busy(self) -> set[str]:
+        """Addresses of the slots on which packs run."""
+        return {run.slot.address for run in self._runs.values()}
+
+    def per_study(self) -> Counter[str]:
+        """How many packs of each study run."""
+        return Counter(run.lease.study_id for run in self._runs.values())
 
     def start(self, lease: accept.Lease, slot: Slot, took: Callable[[float], None]) -> None:
         """Submit a leased pack to its slot; `took` is told the seconds of an accepted result."""
@@ -123,12 +132,12 @@ class Runs:
         changed = {run.key: run.epochs for run in self if run.epochs != self._told.get(run.key, 0)}
         if not changed:
             return
+        told = [{"key": pack, "tried": attempt, "epochs": epochs} for (pack, attempt), epochs in changed.items()]
+        still = sa.and_(Pack.id == sa.bindparam("key"), Pack.attempt == sa.bindparam("tried"), Pack.state == "running")
         with self._leadership.transaction("progress") as session:
-            for (pack, attempt), epochs in changed.items():
-                row = accept.running_pack(session, pack, attempt)
-                if row is not None:
-                    row.epochs_done = epochs
-                    accept.touch(session, row.study_id)
+            session.connection().execute(sa.update(Pack).where(still).values(epochs_done=sa.bindparam("epochs")), told)
+            for study_id in {self._runs[key].lease.study_id for key in changed}:
+                accept.touch(session, study_id)
         self._told = {key: epochs for key, epochs in (self._told | changed).items() if key in self._runs}
 
     def _progress(self, event: dict[str, Any]) -> None:
@@ -152,10 +161,12 @@ class Runs:
         try:
             results = [TrainingResult.from_json(document) for document in answer["results"]]
             accept.check_members(run.lease, results)
-        except Exception as error:
-            self._charge(run, _told(error))
-        else:
             self._accept(run, results, float(answer["seconds"]))
+        except Exception as error:
+            if passes(error):
+                raise
+            self._backlog.forget(run.lease.study_id)
+            self._charge(run, _told(error))
 
     def _failed(self, run: Run, error: Exception) -> None:
         """Charge a failed run to its pack, or give it back where the pack is not to blame."""
@@ -181,6 +192,8 @@ class Runs:
         with self._leadership.transaction("accept") as session:
             stored = accept.accept(session, *run.key, results, seconds)
         self._runs.pop(run.key, None)
+        if not stored:
+            self._backlog.forget(run.lease.study_id)  # its packs may have been discarded
         run.took(seconds)
         log.info(
             "pack accepted" if stored else "late result refused",
@@ -200,8 +213,3 @@ class Runs:
 
 def _told(error: Exception) -> str:
     return "".join(traceback.format_exception_only(error)).strip()
-
-
-def pack_is_wanted(pack: Pack | None, attempt: int) -> bool:
-    """Whether a running attempt is still what the store says."""
-    return pack is not None and pack.state == "running" and pack.attempt == attempt

@@ -1,7 +1,7 @@
 """What is read from the store."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -11,6 +11,9 @@ from service.errors import NotFound
 from service.lifecycle import Desired, Status
 from service.store.tables import Cell, Pack, Replicate, Study
 from studies.columns import Score
+
+ROWS_AT_ONCE = 10_000
+"""Rows that are fetched together where there may be a million."""
 
 
 def find_study(session: Session, study_id: str, lock: bool = False) -> Study:
@@ -73,10 +76,29 @@ def study_packs(session: Session, study_id: str, states: Sequence[str] | None = 
     return session.scalars(query if states is None else query.where(Pack.state.in_(states))).all()
 
 
-def stored_keys(session: Session, study_id: str) -> set[tuple[int, int, int]]:
+def stored_keys(session: Session, study_id: str) -> Iterator[tuple[int, int, int]]:
     """(cell, fold, run) of every stored replicate."""
     query = sa.select(Replicate.cell, Replicate.fold, Replicate.run).where(Replicate.study_id == study_id)
-    return {(cell, fold, run) for cell, fold, run in session.execute(query)}
+    rows = session.execute(query, execution_options={"yield_per": ROWS_AT_ONCE})
+    yield from ((cell, fold, run) for cell, fold, run in rows)
+
+
+def open_runs(session: Session, study: Study) -> list[int]:
+    """Runs per fold that each cell of an opened study may have by now, in order of the cells."""
+    rows = session.scalars(sa.select(Cell.dropped_after).where(Cell.study_id == study.id).order_by(Cell.cell))
+    return [(study.race_runs or study.runs) if dropped_after is None else dropped_after for dropped_after in rows]
+
+
+def waiting_pack(session: Session, study_id: str) -> Pack | None:
+    """The oldest pack of a study that waits for a slot."""
+    query = sa.select(Pack).where(Pack.study_id == study_id, Pack.state == "waiting")
+    return session.scalar(query.order_by(Pack.ordinal).limit(1))
+
+
+def with_waiting_packs(session: Session, study_ids: Collection[str]) -> set[str]:
+    """Those of the studies that have packs that wait for a slot."""
+    query = sa.select(Pack.study_id).where(Pack.study_id.in_(study_ids), Pack.state == "waiting")
+    return set(session.scalars(query.distinct()))
 
 
 def replicate_page(

@@ -1,7 +1,9 @@
 """The inbox: what is kept, what is dropped, and that one poison message holds up nobody."""
 
+import time
+
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from service.dispatch.accept import storable
 from service.dispatch.chores import Chores
@@ -14,6 +16,30 @@ def test_handle_goes_on_behind_a_message_that_can_never_succeed() -> None:
     chores.enqueue(lambda: seen.append(2))
     chores.handle()
     assert seen == [2]
+    chores.close()
+
+
+def test_handle_drops_a_message_whose_statement_is_wrong() -> None:
+    chores, seen = Chores(), []
+
+    def message() -> None:
+        raise IntegrityError("INSERT", {}, Exception("there is one already"))
+
+    chores.enqueue(message)
+    chores.enqueue(lambda: seen.append(2))
+    chores.handle()
+    assert seen == [2]
+    chores.close()
+
+
+def test_wait_ends_when_something_comes_in() -> None:
+    chores, seen = Chores(), []
+    chores.enqueue(lambda: seen.append(1))
+    began = time.monotonic()
+    chores.wait(20)
+    assert time.monotonic() - began < 10
+    chores.handle()
+    assert seen == [1]
     chores.close()
 
 
