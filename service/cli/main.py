@@ -2,11 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from service.cli import answers, completion, control, files, nodes, pairs, record, suites, tokens
+from service.cli import answers, completion, control, files, nodes, pairs, record, suites
 from service.cli.demo import run_demo
 from service.client import Unreachable
 from service.errors import GoldenbenchError
@@ -29,6 +29,8 @@ Url = Annotated[str | None, typer.Option(help="Address of the service (GOLDENBEN
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
 Study = Annotated[str, typer.Argument(help="A study's id", autocompletion=completion.studies)]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write; - for standard output")]
+
+ScopeName = Literal["read", "submit", "admin"]
 
 token = typer.Typer(no_args_is_help=True, help="Tokens: who may use a service. Needs its database, not the service.")
 app.add_typer(token, name="token")
@@ -247,18 +249,22 @@ def rebuild_record(
 @token.command("create")
 def create_token(
     name: Annotated[str, typer.Argument(help="Whom it is for")],
-    scope: Annotated[tokens.ScopeName, typer.Option(help="What it may do; each includes those before it")] = "read",
+    scope: Annotated[ScopeName, typer.Option(help="What it may do; each includes those before it")] = "read",
     days: Annotated[float | None, typer.Option(min=0, help="How long it is valid; default: until revoked")] = None,
     data: Data = None,
     database_url: Database = None,
 ) -> None:
     """Make a token and print it, this once."""
+    from service.cli import tokens
+
     tokens.create(name, scope, days, data=data, database_url=database_url)
 
 
 @token.command("list")
 def list_tokens(as_json: AsJson = False, data: Data = None, database_url: Database = None) -> None:
     """List the tokens, without their secrets, which are kept nowhere."""
+    from service.cli import tokens
+
     tokens.show(as_json, data=data, database_url=database_url)
 
 
@@ -269,6 +275,8 @@ def revoke_token(
     database_url: Database = None,
 ) -> None:
     """End a token and every login with it, at once."""
+    from service.cli import tokens
+
     tokens.revoke(token_id, data=data, database_url=database_url)
 
 

@@ -2,17 +2,13 @@
 
 import sys
 import threading
-from typing import Any
-
-from sqlalchemy.exc import SQLAlchemyError
+from typing import TYPE_CHECKING, Any
 
 from service.cli.nodes import configure_logs, settings
-from service.dispatch.leader import Leadership
 from service.errors import SetupError
-from service.record import Record, open_storage
-from service.recorder import Recorder
-from service.reports import Reports
-from service.store.engine import Store
+
+if TYPE_CHECKING:
+    from service.store.engine import Store
 
 
 def rebuild(**flags: Any) -> None:
@@ -21,6 +17,10 @@ def rebuild(**flags: Any) -> None:
     Raises:
         SetupError: the database cannot be used.
     """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from service.store.engine import Store
+
     configure_logs()
     store = Store(settings(**flags).store_url)
     try:
@@ -32,8 +32,13 @@ def rebuild(**flags: Any) -> None:
         store.close()
 
 
-def _rebuild(store: Store) -> None:
+def _rebuild(store: "Store") -> None:
     """A service that leads does the writing itself: only the leader changes our tables."""
+    from service.dispatch.leader import Leadership
+    from service.record import Record, open_storage
+    from service.recorder import Recorder
+    from service.reports import Reports
+
     storage, leadership, reports = open_storage(store), Leadership(store), Reports(store)
     record = Record(storage)
     try:

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,10 +18,8 @@ from service.errors import SetupError
 from service.store.engine import Store
 from service.store.tables import Token, now
 
-ScopeName = Literal["read", "submit", "admin"]
 
-
-def create(name: str, scope: ScopeName, days: float | None, **flags: Any) -> None:
+def create(name: str, scope: str, days: float | None, **flags: Any) -> None:
     """Make a token. Only the token goes to standard output, so that a script can catch it."""
     with _store(flags) as store, store.write() as session:
         row, presented = tokens.create(session, name, TOKEN_SCOPES[scope], days)
