@@ -21,12 +21,16 @@ from service.lifecycle import TERMINAL, Status
 from service.note import study_note
 from service.plots.plotly import landscape
 from service.record import CellRecord, Record
+from service.schemas.data import CellDocument
+from service.schemas.studies import ComparisonDocument
 from service.store.engine import Store
 from service.store.queries import cell_accuracies, cell_statistics, study_cells
 from service.store.tables import Cell, Study
 
 INTERVAL_SECONDS = 5.0
 """The least time between two reports of a running study's means."""
+SHARE = 0.1
+"""The most of its time that is spent on the reports of one running study; a large one takes seconds to read."""
 CHECK_SECONDS = 60.0
 """How often Optuna's tables are looked through for studies that somebody has deleted."""
 VERIFIED_AT_ONCE = 5
@@ -53,14 +57,15 @@ class Recorder:
         record: Record,
         leadership: Leadership,
         leads: threading.Event,
-        compare: Callable[[str], dict[str, Any]],
+        compare: Callable[[str], ComparisonDocument],
     ) -> None:
         self._store = store
         self._compare = compare
         self._record = record
         self._leadership = leadership
         self._leads = leads
-        self._written: dict[str, float] = {}
+        self._not_before: dict[str, float] = {}
+        """When a running study may be reported again."""
         self._known: set[str] = set()
         """Our studies in Optuna's tables."""
         self._undescribed: set[str] = set()
@@ -118,6 +123,7 @@ class Recorder:
 
     def write(self, study_id: str) -> None:
         """Record one study, then note in our tables what is recorded."""
+        began = time.monotonic()
         with self._store.read() as session:
             study = session.scalars(sa.select(Study).where(Study.id == study_id)).one_or_none()
             if study is None:
@@ -126,13 +132,14 @@ class Recorder:
             records = _records(session, study_id, cells)
         self._known.add(study_id)
         self._record.write(study.optuna_name, study_id, records, Status(study.status))
-        self._written[study_id] = time.monotonic()
         with self._leadership.transaction("record") as session:
             session.execute(sa.update(Study).where(Study.id == study_id).values(recorded=study.status))
             for record in records:
                 row = sa.update(Cell).where(Cell.study_id == study_id, Cell.cell == record.cell)
                 session.execute(row.where(Cell.recorded_n != record.n).values(recorded_n=record.n))
         self._describe(study_id)
+        ended = time.monotonic()
+        self._not_before[study_id] = ended + max(INTERVAL_SECONDS, (ended - began) / SHARE)
 
     def _describe(self, study_id: str) -> None:
         """Write a study's note; a comparison that fails must not hold up the trials of other studies."""
@@ -148,7 +155,7 @@ class Recorder:
             log.warning("note delayed", study=study_id, error=f"{type(error).__name__}: {error}"[:300])
             self._undescribed.add(study_id)
 
-    def _describe_study(self, study: Study, cells: list[dict[str, Any]]) -> None:
+    def _describe_study(self, study: Study, cells: list[CellDocument]) -> None:
         """Write a study's note; `cells` are given, and drawn, once it has ended."""
         comparison = self._compare(study.id) if cells else None
         note = study_note(study.id, study.shown, study.done, study.total, comparison)
@@ -160,7 +167,7 @@ class Recorder:
         with self._store.read() as session:
             status = session.scalar(sa.select(Study.status).where(Study.id == study_id))
         finished = status is not None and Status(status) in TERMINAL
-        return finished or time.monotonic() - self._written.get(study_id, -math.inf) >= INTERVAL_SECONDS
+        return finished or time.monotonic() >= self._not_before.get(study_id, -math.inf)
 
     def _verify_some(self) -> None:
         """Compare records with the store, a few at a time; what somebody has damaged is removed and written anew."""

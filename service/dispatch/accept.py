@@ -2,9 +2,11 @@
 
 import json
 import secrets
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -24,6 +26,11 @@ from studies.training import TrainingConfig, training_config
 
 LOG_LIMIT = 20_000
 """Characters of a pack's log that are kept, the newest."""
+AS_THEY_ARE = (
+    *("cell", "fold", "run", "accuracy", "brier", "loss", "train_loss", "correct"),
+    *("seconds", "engine", "precision", "device", "numeric_class", "reason"),
+)
+"""Fields of a result that are stored under their own names."""
 
 
 @dataclass(frozen=True)
@@ -166,10 +173,11 @@ def accept(session: Session, pack_id: str, attempt: int, results: Sequence[Train
     pack = running_pack(session, pack_id, attempt)
     if pack is None:
         return False
-    settle(session, _study(session, pack.study_id))  # a wish that came before the result discards the pack
+    study = _study(session, pack.study_id)
+    settle(session, study)  # a wish that came before the result discards the pack
     if pack.state != "running":
         return False
-    store_results(session, pack, results)
+    store_results(session, study, pack, results)
     pack.seconds = seconds
     _end_pack(pack, "done", "")
     return True
@@ -185,18 +193,25 @@ def check_members(lease: Lease, results: Sequence[TrainingResult]) -> None:
         raise ValueError(f"pack {lease.pack} has other members than its results")
 
 
-def store_results(session: Session, pack: Pack, results: Sequence[TrainingResult]) -> None:
-    """Insert replicates, count them in their cells and their study, and settle the study."""
-    study = _study(session, pack.study_id)
+def store_results(session: Session, study: Study, pack: Pack, results: Sequence[TrainingResult]) -> None:
+    """Insert a pack's replicates, count them in their cells and their study, and settle the study."""
+    session.execute(sa.insert(Replicate), [_replicate(pack, result) for result in results])
+    outcomes: dict[int, Counter[Outcome]] = defaultdict(Counter)
     for result in results:
-        session.add(_replicate(pack, result))
-    session.flush()
-    touched = {result.cell for result in results}
-    for cell in session.scalars(sa.select(Cell).where(Cell.study_id == study.id, Cell.cell.in_(touched))):
-        own = [result.outcome for result in results if result.cell == cell.cell]
-        cell.failed += own.count(Outcome.FAILED)
-        cell.diverged += own.count(Outcome.DIVERGED)
-        cell.n += len(own) - own.count(Outcome.FAILED)
+        outcomes[result.cell][result.outcome] += 1
+    more = {"n": Cell.n + sa.bindparam("scored"), "diverged": Cell.diverged + sa.bindparam("d")}
+    counting = sa.update(Cell).where(Cell.study_id == study.id, Cell.cell == sa.bindparam("at"))
+    counting = counting.values(**more, failed=Cell.failed + sa.bindparam("f"))
+    counts = [
+        {
+            "at": cell,
+            "scored": seen.total() - seen[Outcome.FAILED],
+            "d": seen[Outcome.DIVERGED],
+            "f": seen[Outcome.FAILED],
+        }
+        for cell, seen in sorted(outcomes.items())
+    ]
+    session.connection().execute(counting, counts)
     study.done += len(results)
     study.revision += 1
     settle(session, study)
@@ -275,26 +290,13 @@ def _study(session: Session, study_id: str) -> Study:
     return session.scalars(sa.select(Study).where(Study.id == study_id).with_for_update()).one()
 
 
-def _replicate(pack: Pack, result: TrainingResult) -> Replicate:
-    return Replicate(
-        study_id=pack.study_id,
-        cell=result.cell,
-        fold=result.fold,
-        run=result.run,
-        outcome=result.outcome.value,
-        accuracy=result.accuracy,
-        brier=result.brier,
-        loss=result.loss,
-        train_loss=result.train_loss,
-        curve=result.curve.to_json(),
-        correct=result.correct,
-        seconds=result.seconds,
-        engine=result.engine,
-        precision=result.precision,
-        device=result.device,
-        numeric_class=result.numeric_class,
-        reason=result.reason,
-        pack=pack.id,
-        attempt=pack.attempt,
-        worker=pack.worker,
-    )
+def _replicate(pack: Pack, result: TrainingResult) -> dict[str, Any]:
+    """The row of a result."""
+    return {name: getattr(result, name) for name in AS_THEY_ARE} | {
+        "study_id": pack.study_id,
+        "outcome": result.outcome.value,
+        "curve": result.curve.to_json(),
+        "pack": pack.id,
+        "attempt": pack.attempt,
+        "worker": pack.worker,
+    }

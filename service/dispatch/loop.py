@@ -5,6 +5,7 @@ Dask's callbacks and the chores' threads only enqueue; this thread alone opens t
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from service import lifecycle
 from service.config import Settings
@@ -24,7 +26,7 @@ from service.dispatch.leader import Leadership
 from service.dispatch.opening import Opening
 from service.dispatch.pace import Pace
 from service.dispatch.race import Races
-from service.dispatch.runs import Runs
+from service.dispatch.runs import MOST_TOGETHER, Runs
 from service.dispatch.sharing import Sharing
 from service.dispatch.slots import Slots
 from service.errors import LeadershipLost
@@ -32,6 +34,7 @@ from service.lifecycle import Desired
 from service.store.engine import Store
 from service.store.queries import unsettled_studies, with_waiting_packs
 from service.store.tables import Pack, Study
+from studies.spec import StudySpec
 
 LOOK_SECONDS = 0.1
 """Least time between two looks at what users want and which workers there are; results are taken at once."""
@@ -51,6 +54,15 @@ class _Hands:
     cluster: Cluster
     slots: Slots
     runs: Runs
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A lease, and what it is of."""
+
+    lease: accept.Lease
+    spec: StudySpec
+    numeric_class: str
 
 
 class Dispatcher:
@@ -75,6 +87,8 @@ class Dispatcher:
         self._sharing = Sharing()
         self._studies: list[Study] = []
         """Those that want slots, as of the last look."""
+        self._retrying: set[str] = set()
+        """Those of them with packs that are to be tried again."""
         self._next_look = 0.0
         self._in_doubt = False
         """Whether a lease may have been stored although its transaction seemed to fail."""
@@ -164,6 +178,7 @@ class Dispatcher:
         hands = self._hands
         assert hands is not None
         self._chores.handle()
+        hands.runs.store_results()
         began = time.monotonic()
         if began >= self._next_look:
             self._look(hands)
@@ -185,6 +200,8 @@ class Dispatcher:
         self._races.advance(studies)
         ready = [study for study in studies if study.desired == Desired.RUN and self._opening.path(study) is not None]
         self._studies = self._sharing.admit(ready)
+        with self._store.read() as session:
+            self._retrying = with_waiting_packs(session, [study.id for study in self._studies])
         slots = hands.slots.all()
         for study in self._studies if slots else ():
             self._say(study, what_lacks(study, [slot.announcement for slot in slots]))
@@ -233,43 +250,52 @@ class Dispatcher:
                 runs.stop(run)
 
     def _fill(self, hands: _Hands) -> None:
-        """Give each free slot a pack, of the study whose turn it is."""
+        """Give each free slot a pack, of the study whose turn it is; several in one transaction."""
         busy = hands.runs.busy()
         slots = hands.slots.all()
         free = [slot for slot in slots if slot.address not in busy]
-        if not free or not self._studies:
-            return
+        wanting = [s for s in self._studies if s.id in self._retrying or not self._backlog.exhausted(s.id)]
+        servable = [
+            (slot, fitting) for slot in free if (fitting := [s for s in wanting if self._can_serve(hands, s, slot)])
+        ]
         running = hands.runs.per_study()
-        with self._store.read() as session:
-            waiting = with_waiting_packs(session, [study.id for study in self._studies])
-        wanting = [study for study in self._studies if study.id in waiting or not self._backlog.exhausted(study.id)]
-        for slot in free:
-            for study in self._sharing.in_turn(wanting, running):
-                if self._lease(hands, study, slot, len(slots)):
-                    running[study.id] += 1
-                    self._sharing.serve(study)
-                    break
+        for first in range(0, len(servable), MOST_TOGETHER):
+            together = servable[first : first + MOST_TOGETHER]
+            with self.leadership.transaction("lease") as session:
+                leased = [self._lease(session, fitting, slot, running, len(slots)) for slot, fitting in together]
+            for (slot, _), given in zip(together, leased, strict=True):
+                if given is not None:
+                    hands.runs.start(
+                        given.lease, slot, self._pace.measured(given.lease, given.spec, given.numeric_class)
+                    )
+
+    def _can_serve(self, hands: _Hands, study: Study, slot: Slot) -> bool:
+        """Whether a slot can train a study now; if only the data set is missing there, it is brought."""
+        path, sha256 = self._opening.path(study), study.dataset_sha256
+        if path is None or sha256 is None or numeric_class_on(study, slot.announcement) is None:
+            return False
+        return hands.slots.holds(slot, sha256, path)
+
+    def _lease(
+        self, session: Session, studies: Sequence[Study], slot: Slot, running: Counter[str], slots: int
+    ) -> "_Given | None":
+        """A pack for a slot, of the first study in turn that has one."""
+        for study in self._sharing.in_turn(studies, running):
+            spec = accept.plan(study.spec)[0]
+            numeric_class = numeric_class_on(study, slot.announcement)
+            assert numeric_class is not None  # by `_can_serve`
+            capacity = self._pace.capacity(slot, spec, numeric_class, slots)
+            lease = accept.lease(session, study.id, capacity, slot.name, numeric_class, self._backlog)
+            if lease is not None:
+                running[study.id] += 1
+                self._sharing.serve(study)
+                return _Given(lease, spec, numeric_class)
+        return None
 
     def _say(self, study: Study, reason: str | None) -> None:
         if reason != study.reason:
             with self.leadership.transaction("explain") as session:
                 accept.explain(session, study.id, reason)
-
-    def _lease(self, hands: _Hands, study: Study, slot: Slot, slots: int) -> bool:
-        spec = accept.plan(study.spec)[0]
-        path, sha256 = self._opening.path(study), study.dataset_sha256
-        numeric_class = numeric_class_on(study, slot.announcement)
-        if path is None or sha256 is None or numeric_class is None:
-            return False
-        if not hands.slots.holds(slot, sha256, path):
-            return False
-        capacity = self._pace.capacity(slot, spec, numeric_class, slots)
-        with self.leadership.transaction("lease") as session:
-            lease = accept.lease(session, study.id, capacity, slot.name, numeric_class, self._backlog)
-        if lease is None:
-            return False
-        hands.runs.start(lease, slot, self._pace.measured(lease, spec, numeric_class))
-        return True
 
     def _drop_cluster(self, why: str) -> None:
         hands = self._hands

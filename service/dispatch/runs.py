@@ -28,10 +28,21 @@ PROGRESS_SECONDS = 1.0
 """How often progress within packs is written."""
 FETCH_SECONDS = 30
 """How long a result of a worker that is still there may take to arrive."""
+MOST_TOGETHER = 16
+"""Results that are stored in one transaction."""
 GONE_SECONDS = 5.0
 """How long a pack's worker may be missing before the pack is given back."""
 
 log = structlog.get_logger("goldenbench.packs")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave."""
+
+    run: "Run"
+    trainings: list[TrainingResult]
+    seconds: float
 
 
 @dataclass
@@ -64,6 +75,8 @@ class Runs:
         self._slots = slots
         self._backlog = backlog
         self._runs: dict[tuple[str, int], Run] = {}
+        self._results: list[Result] = []
+        """That have arrived and are not stored."""
         self._written = 0.0
         self._told: dict[tuple[str, int], int] = {}
         cluster.on_progress(lambda event: chores.enqueue(lambda: self._progress(event)))
@@ -155,18 +168,55 @@ class Runs:
             )
 
     def _take(self, run: Run, answer: dict[str, Any]) -> None:
-        """Store a result; what was stopped or given back before is not ours any more."""
+        """Keep a result until it is stored; what was stopped or given back before is not ours any more."""
         if run.key not in self._runs:
             return
         try:
-            results = [TrainingResult.from_json(document) for document in answer["results"]]
-            accept.check_members(run.lease, results)
-            self._accept(run, results, float(answer["seconds"]))
+            trainings = [TrainingResult.from_json(document) for document in answer["results"]]
+            accept.check_members(run.lease, trainings)
+            self._results.append(Result(run, trainings, float(answer["seconds"])))
+        except Exception as error:
+            self._charge(run, _told(error))
+
+    def store_results(self) -> None:
+        """Store what has arrived, in one transaction, since each waits for the disk."""
+        while self._results:
+            together = self._results[:MOST_TOGETHER]
+            self._accept(together)
+            del self._results[: len(together)]
+
+    def _accept(self, together: list[Result]) -> None:
+        """Store results; one that can never be stored is charged to its pack, and holds up no other."""
+        try:
+            with self._leadership.transaction("accept") as session:
+                stored = [accept.accept(session, *one.run.key, one.trainings, one.seconds) for one in together]
         except Exception as error:
             if passes(error):
                 raise
-            self._backlog.forget(run.lease.study_id)
-            self._charge(run, _told(error))
+            if len(together) > 1:
+                for one in together:
+                    self._accept([one])
+            elif together[0].run.key in self._runs:
+                self._backlog.forget(together[0].run.lease.study_id)
+                self._charge(together[0].run, _told(error))
+            return
+        for one, kept in zip(together, stored, strict=True):
+            self._accepted(one, kept)
+
+    def _accepted(self, result: Result, stored: bool) -> None:
+        run = result.run
+        self._runs.pop(run.key, None)
+        if not stored:
+            self._backlog.forget(run.lease.study_id)  # its packs may have been discarded
+        run.took(result.seconds)
+        log.info(
+            "pack accepted" if stored else "late result refused",
+            study=run.lease.study_id,
+            pack=run.lease.pack,
+            attempt=run.lease.attempt,
+            trainings=len(result.trainings),
+            seconds=round(result.seconds, 2),
+        )
 
     def _failed(self, run: Run, error: Exception) -> None:
         """Charge a failed run to its pack, or give it back where the pack is not to blame."""
@@ -187,22 +237,6 @@ class Runs:
             self.give_back(run, "its result could not be fetched in time")
         else:
             self._charge(run, _told(error))
-
-    def _accept(self, run: Run, results: list[TrainingResult], seconds: float) -> None:
-        with self._leadership.transaction("accept") as session:
-            stored = accept.accept(session, *run.key, results, seconds)
-        self._runs.pop(run.key, None)
-        if not stored:
-            self._backlog.forget(run.lease.study_id)  # its packs may have been discarded
-        run.took(seconds)
-        log.info(
-            "pack accepted" if stored else "late result refused",
-            study=run.lease.study_id,
-            pack=run.lease.pack,
-            attempt=run.lease.attempt,
-            trainings=len(results),
-            seconds=round(seconds, 2),
-        )
 
     def _charge(self, run: Run, evidence: str, fits: bool = True) -> None:
         with self._leadership.transaction("charge") as session:

@@ -183,4 +183,5 @@ def insert_replicates(store: Store, study_id: str, given: Sequence[TrainingResul
         pack.members, pack.seconds, pack.log = [list(one.key) for one in given], 3.0, ""
         session.add(pack)
         session.flush()
-        accept.store_results(session, pack, given)
+        study = session.scalars(sa.select(Study).where(Study.id == study_id)).one()
+        accept.store_results(session, study, pack, given)

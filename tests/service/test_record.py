@@ -51,6 +51,7 @@ def storage(store: Store) -> Iterator[RDBStorage]:
 @pytest.fixture
 def recorder(store: Store, storage: RDBStorage, leadership: Leadership, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     monkeypatch.setattr("service.recorder.INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("service.recorder.SHARE", float("inf"))
     return Recorder(store, Record(storage), leadership, Event(), Reports(store).comparison_now)
 
 
@@ -137,8 +138,8 @@ def test_reports_wait_when_the_last_was_a_moment_ago(
     store: Store, leadership: Leadership, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study_id = opened(store, leadership)
-    recorder.catch_up()
     monkeypatch.setattr("service.recorder.INTERVAL_SECONDS", 3_600.0)
+    recorder.catch_up()
     take_in(leadership, lease(leadership, study_id, size(1)))
     assert recorder.catch_up() == 0
     complete(leadership, study_id)
