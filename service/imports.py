@@ -1,5 +1,6 @@
 """Taking the results of `python -m workers.run` into the store."""
 
+import hashlib
 import json
 import secrets
 from pathlib import Path
@@ -8,14 +9,17 @@ from service.dispatch import accept
 from service.dispatch.leader import Leadership
 from service.errors import SetupError
 from service.store.engine import Store
-from service.store.tables import Pack, Study, now
+from service.store.tables import IdempotencyKey, Pack, Study, now
+from service.submission import study_of_key
 from studies.fields import SpecError
 from studies.spec import StudySpec
-from workers.run import MANIFEST, SPEC, configs, read_results
+from workers.run import MANIFEST, REPLICATES, SPEC, configs, read_results
 
 
 def import_folder(store: Store, folder: Path) -> tuple[str, int]:
     """Store a folder's results as one study; whatever it lacks is trained when a service runs.
+
+    The same results make no second study, so a command whose end was not seen can be given again.
 
     Args:
         store: a store on which no service runs.
@@ -31,6 +35,7 @@ def import_folder(store: Store, folder: Path) -> tuple[str, int]:
         spec = StudySpec.from_json_text((folder / SPEC).read_text(encoding="utf-8"))
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         results = list(read_results(folder))
+        sha256 = hashlib.sha256(spec.canonical().encode() + (folder / REPLICATES).read_bytes()).hexdigest()
         dataset_sha256, images = str(manifest["dataset_sha256"]), int(manifest["images"])
         seconds = float(manifest["seconds"])
     except (OSError, SpecError, ValueError, KeyError, TypeError) as error:
@@ -48,6 +53,10 @@ def import_folder(store: Store, folder: Path) -> tuple[str, int]:
         raise SetupError("a service runs on this store; stop it first")
     try:
         with leadership.transaction("import") as session:
+            key = f"import:{sha256}"
+            earlier = study_of_key(session, key, sha256)
+            if earlier is not None:
+                return earlier.id, len(results)
             study = Study(
                 id=secrets.token_hex(6),
                 name=spec.name,
@@ -60,6 +69,7 @@ def import_folder(store: Store, folder: Path) -> tuple[str, int]:
             )
             session.add(study)
             session.flush()
+            session.add(IdempotencyKey(key=key, request_sha256=sha256, study_id=study.id))
             accept.open_study(session, study.id, dataset_sha256, images)
             pack = Pack(id=secrets.token_hex(6), study_id=study.id, state="done", attempt=1, worker="import")
             pack.members = [list(result.key) for result in results]

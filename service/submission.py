@@ -132,7 +132,7 @@ def submit(store: Store, checked: Checked, key: str | None, by: Submitter = ANYB
 def _submit(session: Session, checked: Checked, key: str | None, by: Submitter) -> tuple[Study, bool]:
     request = hashlib.sha256(checked.spec.canonical().encode()).hexdigest()
     if key is not None:
-        earlier = _earlier(session, own_key(key, by), request)
+        earlier = study_of_key(session, own_key(key, by), request)
         if earlier is not None:
             return earlier, False
     check_queue(session, 1, by)
@@ -161,7 +161,7 @@ def insert_study(session: Session, checked: Checked, by: Submitter) -> Study:
     return study
 
 
-def _earlier(session: Session, key: str, request: str) -> Study | None:
+def study_of_key(session: Session, key: str, request: str) -> Study | None:
     """The study that a key made; the key of a deleted one is free again."""
     used = session.get(IdempotencyKey, key)
     if used is None:

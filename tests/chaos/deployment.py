@@ -37,6 +37,7 @@ ENTRY_POINTS = """[goldenbench.models]
 chaos-linear = chaos_plugin.registration:MODEL
 [goldenbench.datasets]
 chaos-spots = chaos_plugin.registration:DATASET
+chaos-nothing = chaos_plugin.registration:BROKEN
 """
 
 
@@ -154,6 +155,20 @@ class Deployment:
         """Wait until the service leads and has so many workers."""
         eventually(lambda: self._is_ready(workers), READY_SECONDS, f"ready with {workers} workers")
         return self
+
+    def run(self, arguments: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run Python with the plugin until it ends."""
+        own = os.environ | self._environment | environment
+        return subprocess.run(
+            [sys.executable, *arguments], env=own, capture_output=True, text=True, timeout=STUDY_SECONDS
+        )
+
+    def run_import(self, folder: Path, crash_point: str = "") -> subprocess.CompletedProcess[str]:
+        """`goldenbench import`, while no service runs."""
+        run = "from service.cli.main import main; main()"
+        flags = ["--data", str(self.folder / "data"), "--database-url", self.url]
+        environment = {"GOLDENBENCH_CRASH_POINT": crash_point} if crash_point else {}
+        return self.run(["-c", run, "import", str(folder), *flags], **environment)
 
     def kill_service(self) -> None:
         """SIGKILL."""

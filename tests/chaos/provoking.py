@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 import httpx
+import sqlalchemy as sa
 
 from tests.chaos.deployment import Deployment
 from tests.chaos.forked import eventually, send
@@ -67,6 +68,25 @@ def _stop_with_packs_running(deployment: Deployment, study: str) -> None:
     send(deployment.service, signal.SIGTERM)
 
 
+def _submit_without_data(deployment: Deployment, _study: str) -> None:
+    """A study whose data set cannot be prepared is refused."""
+    other = submit(deployment, spec(1) | {"name": "without data", "dataset": "chaos-nothing"})
+    eventually(lambda: deployment.status(other) == "failed", SECONDS, "it is refused")
+
+
+def _damage_the_record(deployment: Deployment, _study: str) -> None:
+    """A study that Optuna's tables do not hold any more is noticed within a minute."""
+    with deployment.store.write() as session:
+        session.execute(sa.text("DELETE FROM study_user_attributes"))
+    restarted = deployment.service
+    log = deployment.folder / "service.log"
+
+    def noticed() -> bool:
+        return deployment.service != restarted or "crash point record-check" in log.read_text()
+
+    eventually(noticed, SECONDS, "the damage is noticed")
+
+
 def _running(deployment: Deployment, study: str) -> Victim:
     """A worker that trains a pack of the study."""
     found = eventually(lambda: find_victim(deployment, Random(0), study, frozenset()), SECONDS, "a pack runs")
@@ -104,6 +124,8 @@ _DEEDS: dict[str, Callable[[Deployment, str], None]] = {
     "charge": _kill_a_worker,
     "explain": _ask_for_another_engine,
     "race": _race,
+    "refuse": _submit_without_data,
+    "record-check": _damage_the_record,
     "submit-suite": _submit_and_cancel_a_suite,
     "wish-suite": _submit_and_cancel_a_suite,
     "stop": _stop_with_packs_running,

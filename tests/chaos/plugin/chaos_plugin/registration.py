@@ -1,6 +1,7 @@
 """What goldenbench is told; the service imports this too, so it is where its SQLite disk can be made full."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ DATASET = DatasetInfo(
     grouped=False,
     maker="chaos_plugin.spots:make",
 )
+BROKEN = replace(DATASET, name="chaos-nothing", title="images that cannot be had", maker="chaos_plugin.spots:refuse")
 
 
 def _limit_pages(connection: Any, _record: Any, _proxy: Any) -> None:

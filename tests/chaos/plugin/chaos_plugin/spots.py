@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from studies.datasets.errors import DatasetCorrupt
 from studies.datasets.raw import RawDataset
 from studies.datasets.registry import DatasetInfo
 
@@ -21,3 +22,8 @@ def make(info: DatasetInfo, data_dir: Path) -> RawDataset:
     labels = np.arange(count, dtype=np.int64) % classes
     images[np.arange(count), labels, labels] = 255
     return RawDataset(images=images, labels=labels, groups=np.arange(count, dtype=np.int32))
+
+
+def refuse(_info: DatasetInfo, _data_dir: Path) -> RawDataset:
+    """What a data set does that is not what it should be."""
+    raise DatasetCorrupt("there is nothing")
