@@ -1,8 +1,10 @@
 """Presets: ready specifications of studies and suites, in YAML beside this file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -31,23 +33,27 @@ class SuitePreset:
     """The same with less to train."""
 
 
-def presets() -> dict[str, Preset]:
-    """Every preset of a study by name, checked as it is read."""
-    return {
-        name: Preset(name, document["title"], StudySpec.from_json(document["spec"]))
-        for name, document in _documents()
-        if "spec" in document
-    }
+@cache
+def presets() -> Mapping[str, Preset]:
+    """Every preset of a study by name, checked as it is read, once."""
+    return MappingProxyType(
+        {
+            name: Preset(name, document["title"], StudySpec.from_json(document["spec"]))
+            for name, document in _documents()
+            if "spec" in document
+        }
+    )
 
 
-def suites() -> dict[str, SuitePreset]:
-    """Every preset of a suite by name, checked as it is read."""
+@cache
+def suites() -> Mapping[str, SuitePreset]:
+    """Every preset of a suite by name, checked as it is read, once."""
     found = {}
     for name, document in _documents():
         if "suite" in document:
             full = SuiteSpec.from_json(document["suite"])
             found[name] = SuitePreset(name, document["title"], full, quick_version(full, **document["quick"]))
-    return found
+    return MappingProxyType(found)
 
 
 def _documents() -> Iterator[tuple[str, dict[str, Any]]]:
