@@ -5,20 +5,25 @@ BIN := $(VENV)/bin
 NATIVE := $(wildcard workers/native/*.c workers/native/*.h) setup.py
 READY := $(VENV)/ready
 
-.PHONY: demo test test-parts test-processes test-storms chaos fuzz check lint types imports security audit docs requirements clean
+COMMANDS := $(wildcard tests/acceptance/test_commands*.py) tests/acceptance/test_docs.py tests/acceptance/test_extending.py
+
+.PHONY: demo test test-parts test-commands test-processes test-storms chaos fuzz check lint types imports security audit docs requirements clean
 
 demo: $(READY)
 	$(BIN)/goldenbench demo
 
 # Side by side: the tests of whole processes mostly wait.
 test: $(READY)
-	+$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-parts test-processes test-storms
+	+$(MAKE) --no-print-directory --jobs=4 --output-sync=target test-parts test-commands test-processes test-storms
 
 test-parts: $(READY)
 	$(BIN)/python -m pytest --ignore=tests/acceptance --ignore=tests/chaos
 
+test-commands: $(READY)
+	$(BIN)/python -m pytest $(COMMANDS)
+
 test-processes: $(READY)
-	$(BIN)/python -m pytest tests/acceptance
+	$(BIN)/python -m pytest tests/acceptance $(addprefix --ignore=,$(COMMANDS))
 
 test-storms: $(READY)
 	$(BIN)/python -m pytest tests/chaos

@@ -72,11 +72,15 @@ class Load:
         await self._client.aclose()
 
     async def _send(self, name: str, due: float) -> None:
-        if name == SUBMIT:
-            document = grid((2, 2), 1, name="small", priority=-1, seed=self._random.randrange(10**6))
-            answer = await self._client.post("/v1/studies", json=document, headers=_key())
-        else:
-            answer = await self._client.get(name.format(study=self._study))
+        document = grid((2, 2), 1, name="small", priority=-1, seed=self._random.randrange(10**6))
+        try:
+            if name == SUBMIT:
+                answer = await self._client.post("/v1/studies", json=document, headers=_key())
+            else:
+                answer = await self._client.get(name.format(study=self._study))
+        except httpx.TransportError as error:
+            self.failed.append(f"{name}: {type(error).__name__}")
+            return
         self.seconds[name].append(asyncio.get_running_loop().time() - due)
         if answer.is_error:
             self.failed.append(f"{name}: {answer.status_code}")
@@ -122,7 +126,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reads = [second for name, seconds in load.seconds.items() if name != SUBMIT for second in seconds]
     for name, seconds in {"all reads": reads, **load.seconds}.items():
         print(json.dumps({"what": name} | summary(seconds)), flush=True)
-    print(json.dumps({"failed": load.failed[:5], "status": running["status"], "progress": running["progress"]}))
+    print(
+        json.dumps(
+            {
+                "failed": len(load.failed),
+                "first": load.failed[:3],
+                "status": running["status"],
+                "progress": running["progress"],
+            }
+        )
+    )
     return 1 if load.failed or running["status"] != "running" else 0
 
 
