@@ -14,6 +14,7 @@ from service.door import Door
 from service.guard import Guard, own_names
 from service.headers import SafeHeaders
 from service.limits import Crowd, Rate
+from service.measured import Measured, RouteNames
 from service.pages import login
 from service.pages import routes as pages
 from service.pages.errors import ErrorPages
@@ -53,8 +54,13 @@ def create_app(context: Context, storage: Any) -> FastAPI:
 
 
 class App(FastAPI):
-    """FastAPI with our headers and pages of errors around everything, its own answers to unexpected errors included."""
+    """FastAPI with our headers and pages of errors around everything, its own answers to unexpected errors included.
+
+    `state.context` is what its routes share.
+    """
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the parts around the routes together."""
-        return SafeHeaders(ErrorPages(super().build_middleware_stack()))
+        context: Context = self.state.context
+        safe = SafeHeaders(ErrorPages(super().build_middleware_stack()))
+        return Measured(safe, RouteNames(self), context.metrics.request, context.settings.log_requests)

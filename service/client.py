@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import httpx
 
@@ -14,6 +14,8 @@ from service.plots.kinds import Form, Kind
 
 if TYPE_CHECKING:
     import pandas
+
+    from service.schemas.suites import SuiteTableDocument
 
 DEFAULT_URL = "http://127.0.0.1:8765"
 ENDED = frozenset({"completed", "cancelled", "failed"})
@@ -161,9 +163,9 @@ class Client:
         """All suites, the newest first."""
         return self._pages("/v1/suites", {})
 
-    def suite_table(self, suite_id: str) -> dict[str, Any]:
+    def suite_table(self, suite_id: str) -> "SuiteTableDocument":
         """A suite's table as it stands."""
-        return self._call("GET", f"/v1/suites/{suite_id}/table")
+        return cast("SuiteTableDocument", self._call("GET", f"/v1/suites/{suite_id}/table"))
 
     def cancel_suite(self, suite_id: str) -> dict[str, Any]:
         """Cancel every study of a suite that has not ended."""

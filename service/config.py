@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     max_queued: int = Field(10_000, ge=1, description="Studies that have not ended, of one token or of nobody's")
     requests_per_second: float = Field(100.0, gt=0, description="Of one token or address, where tokens are required")
     max_requests: int = Field(300, ge=1, description="Requests that are answered at the same time")
+    log_requests: bool = Field(False, description="Log each request's route, status and seconds at level info")
 
     @field_validator("data")
     @classmethod

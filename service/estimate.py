@@ -1,12 +1,12 @@
 """What a study would cost, from what this service has measured, and what it could show."""
 
 import json
-from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from service.schemas.studies import EstimateDocument, PowerDocument
 from service.store.tables import Pack, Study
 from service.submission import Checked
 from studies.comparison.planning import Landscape, verdict_probability
@@ -19,7 +19,7 @@ give two trainings that share their seeds."""
 RECENT_PACKS = 200
 
 
-def estimate(session: Session, checked: Checked, slots: int) -> dict[str, Any]:
+def estimate(session: Session, checked: Checked, slots: int) -> EstimateDocument:
     """Cost and power of a study that has not run.
 
     Args:
@@ -66,7 +66,7 @@ def _seconds_per_epoch(session: Session, spec: StudySpec) -> tuple[float | None,
     return (seconds / epochs if epochs else None), trainings
 
 
-def _power(checked: Checked) -> dict[str, Any]:
+def _power(checked: Checked) -> PowerDocument:
     spec = checked.spec
     competitors = max(1, len(checked.cells) - 1)
     landscape = Landscape(

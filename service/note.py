@@ -1,11 +1,10 @@
 """What the Optuna dashboard says of a study beside its trials: Markdown with the verdict, its interval and links."""
 
-from typing import Any
-
 from service.lifecycle import TERMINAL, Status
+from service.schemas.studies import ComparisonDocument
 
 
-def study_note(study_id: str, status: Status, done: int, total: int, comparison: dict[str, Any] | None) -> str:
+def study_note(study_id: str, status: Status, done: int, total: int, comparison: ComparisonDocument | None) -> str:
     """The note of a study; it holds no text of a user's.
 
     Args:
@@ -29,7 +28,7 @@ def study_note(study_id: str, status: Status, done: int, total: int, comparison:
     return "\n\n".join(part for part in parts if part)
 
 
-def _numbers(comparison: dict[str, Any]) -> str:
+def _numbers(comparison: ComparisonDocument) -> str:
     """The regret and the cells that matter, as Markdown; empty without a complete column of replicates."""
     if comparison["best"] is None:
         return ""

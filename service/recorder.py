@@ -8,7 +8,7 @@ import dataclasses
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ from service.lifecycle import TERMINAL, Status
 from service.note import study_note
 from service.plots.plotly import landscape
 from service.record import CellRecord, Record
-from service.schemas.data import CellDocument
+from service.record_lag import Lag
 from service.schemas.studies import ComparisonDocument
 from service.store.engine import Store
 from service.store.queries import cell_accuracies, cell_statistics, study_cells
@@ -49,6 +49,7 @@ class Recorder:
         leadership: of this process's dispatcher.
         leads: set while it leads.
         compare: gives the comparison document of a study; may take seconds.
+        lag: is told how far the record is behind.
     """
 
     def __init__(
@@ -58,12 +59,14 @@ class Recorder:
         leadership: Leadership,
         leads: threading.Event,
         compare: Callable[[str], ComparisonDocument],
+        lag: Lag | None = None,
     ) -> None:
         self._store = store
         self._compare = compare
         self._record = record
         self._leadership = leadership
         self._leads = leads
+        self._lag = lag or Lag()
         self._not_before: dict[str, float] = {}
         """When a running study may be reported again."""
         self._known: set[str] = set()
@@ -100,6 +103,7 @@ class Recorder:
         with self._store.read() as session:
             due = list(session.scalars(_unrecorded()))
             alive = set(session.scalars(sa.select(Study.id)))
+        self._lag.due(due)
         for study_id in self._known - alive:
             self._record.delete(study_id)
             self._known.discard(study_id)
@@ -137,6 +141,7 @@ class Recorder:
             for record in records:
                 row = sa.update(Cell).where(Cell.study_id == study_id, Cell.cell == record.cell)
                 session.execute(row.where(Cell.recorded_n != record.n).values(recorded_n=record.n))
+        self._lag.written(study_id)
         self._describe(study_id)
         ended = time.monotonic()
         self._not_before[study_id] = ended + max(INTERVAL_SECONDS, (ended - began) / SHARE)
@@ -155,7 +160,7 @@ class Recorder:
             log.warning("note delayed", study=study_id, error=f"{type(error).__name__}: {error}"[:300])
             self._undescribed.add(study_id)
 
-    def _describe_study(self, study: Study, cells: list[CellDocument]) -> None:
+    def _describe_study(self, study: Study, cells: Sequence[Mapping[str, Any]]) -> None:
         """Write a study's note; `cells` are given, and drawn, once it has ended."""
         comparison = self._compare(study.id) if cells else None
         note = study_note(study.id, study.shown, study.done, study.total, comparison)
@@ -207,6 +212,7 @@ class Recorder:
     def _run(self) -> None:
         while not self._stop.wait(0.5):
             if not self._leads.is_set():
+                self._lag.due(())
                 continue
             try:
                 self.catch_up()

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -12,11 +13,12 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import wait
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from sqlalchemy.orm import Session
 
 from service.lifecycle import Status
+from service.schemas.studies import ComparisonDocument
 from service.store.engine import Store
 from service.store.queries import dropped_cells, find_study, scores
 from studies.answer import answer
@@ -46,15 +48,21 @@ class Request:
 
 
 class Reports:
-    """Comparisons on demand; no thread of the API computes one."""
+    """Comparisons on demand; no thread of the API computes one.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: with the scores.
+        observe: is told the seconds that each comparison took.
+    """
+
+    def __init__(self, store: Store, observe: Callable[[float], None] = lambda _seconds: None) -> None:
         self._store = store
+        self._observe = observe
         self._pool = _pool()
-        self._under_way: dict[tuple[str, int, int, Status], asyncio.Future[dict[str, Any]]] = {}
-        self._kept: OrderedDict[tuple[str, int, int, Status], dict[str, Any]] = OrderedDict()
+        self._under_way: dict[tuple[str, int, int, Status], asyncio.Future[ComparisonDocument]] = {}
+        self._kept: OrderedDict[tuple[str, int, int, Status], ComparisonDocument] = OrderedDict()
 
-    async def comparison(self, study_id: str) -> dict[str, Any]:
+    async def comparison(self, study_id: str) -> ComparisonDocument:
         """The comparison document of a study as it stands.
 
         Raises:
@@ -65,11 +73,17 @@ class Reports:
         if key in self._kept:
             return self._kept[key]
         if key not in self._under_way:  # whoever asks the same meanwhile waits for the same computation
-            self._under_way[key] = asyncio.ensure_future(self.run(comparison_document, request))
+            self._under_way[key] = asyncio.ensure_future(self._compute(request))
             self._under_way[key].add_done_callback(lambda _done: self._under_way.pop(key, None))
         self._kept[key] = document = await asyncio.shield(self._under_way[key])
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
+        return document
+
+    async def _compute(self, request: Request) -> ComparisonDocument:
+        began = time.monotonic()
+        document = await self.run(comparison_document, request)
+        self._observe(time.monotonic() - began)
         return document
 
     async def run(self, function: Callable[P, Result], *arguments: P.args, **named: P.kwargs) -> Result:
@@ -82,18 +96,21 @@ class Reports:
             self._pool = _pool()
             return await loop.run_in_executor(self._pool, call)
 
-    def comparison_now(self, study_id: str) -> dict[str, Any]:
+    def comparison_now(self, study_id: str) -> ComparisonDocument:
         """The comparison document, for a thread of its own that can wait for the computing process.
 
         Raises:
             NotFound: no such study.
         """
         request = self._request(study_id)
+        began = time.monotonic()
         try:
-            return self._pool.submit(comparison_document, request).result()
+            document = self._pool.submit(comparison_document, request).result()
         except BrokenProcessPool:
             self._pool = _pool()
-            return self._pool.submit(comparison_document, request).result()
+            document = self._pool.submit(comparison_document, request).result()
+        self._observe(time.monotonic() - began)
+        return document
 
     def close(self) -> None:
         """End the computing process."""
@@ -116,7 +133,7 @@ def comparison_request(session: Session, study_id: str) -> Request:
     return Request(study.id, study.spec, study.shown, runs, study.images, stored, study.looks, dropped)
 
 
-def comparison_document(request: Request) -> dict[str, Any]:
+def comparison_document(request: Request) -> ComparisonDocument:
     """Compute the document that `/v1/studies/{id}/comparison` answers with."""
     spec = StudySpec.from_json_text(request.spec)
     document = answer(
@@ -129,7 +146,7 @@ def comparison_document(request: Request) -> dict[str, Any]:
         looks=request.looks,
         dropped=request.dropped,
     )
-    return {"study": request.study_id} | document
+    return {"study": request.study_id, **document}
 
 
 def _pool() -> ProcessPoolExecutor:

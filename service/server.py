@@ -20,7 +20,9 @@ from service.connections import Connection
 from service.dispatch.cluster import Cluster
 from service.dispatch.loop import Dispatcher
 from service.errors import SetupError
+from service.metrics.exposed import Metrics, Sources
 from service.record import Record, find_number, open_storage
+from service.record_lag import Lag
 from service.recorder import Recorder
 from service.reports import Reports
 from service.server_address import remove_address, write_address
@@ -63,14 +65,19 @@ def _serve(settings: Settings, ready: Callable[[str], None], stopping: threading
         raise SetupError(f"the database cannot be used: {str(error).splitlines()[0]}") from error
     _check_tokens(settings, store)
     dispatcher = Dispatcher(store, settings, lambda: Cluster(settings))
-    reports = Reports(store)
-    recorder = Recorder(store, Record(storage), dispatcher.leadership, dispatcher.leads, reports.comparison_now)
+    lag = Lag()
+    sources = Sources(store, settings.data, lambda: dispatcher.state, dispatcher.workers, dispatcher.tally, lag)
+    metrics = Metrics(sources)
+    reports = Reports(store, metrics.comparison)
+    recorder = Recorder(store, Record(storage), dispatcher.leadership, dispatcher.leads, reports.comparison_now, lag)
     context = Context(
         settings,
         store,
         reports,
         dispatcher.workers,
         lambda: dispatcher.state,
+        dispatcher.scheduler,
+        metrics,
         lambda name: find_number(storage, name),
     )
     server = _Server(_config(settings, create_app(context, storage)), lambda: ready(url), stopping)
@@ -111,6 +118,7 @@ def _config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
         ssl_certfile=settings.https_cert,
         ssl_keyfile=settings.https_key,
         forwarded_allow_ips=settings.proxies,
+        log_config=None,  # its lines end where `service.logs` sends all others
         log_level="warning",
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         server_header=False,

@@ -1,7 +1,14 @@
 """The table of a suite as text, for the command line and the page."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
+
+from studies.documents.comparison import DivergenceDocument
+from studies.documents.suite import PublishedDocument, RowDocument
+
+if TYPE_CHECKING:  # it describes itself with pydantic, which a command need not load
+    from service.schemas.suites import SuiteTableDocument
+
 
 UNKNOWN = "–"
 
@@ -51,7 +58,7 @@ class SuiteText:
     method: str
 
 
-def suite_text(table: dict[str, Any]) -> SuiteText:
+def suite_text(table: "SuiteTableDocument") -> SuiteText:
     """Put a table into words and figures.
 
     Args:
@@ -71,7 +78,7 @@ def suite_text(table: dict[str, Any]) -> SuiteText:
     )
 
 
-def _line(row: dict[str, Any]) -> SuiteLine:
+def _line(row: RowDocument) -> SuiteLine:
     rate, published = row["divergence"], row["published"]
     return SuiteLine(
         name=row["name"],
@@ -95,11 +102,11 @@ def _points(share: float | None) -> str:
     return UNKNOWN if share is None else f"{100 * share:.2f}"
 
 
-def _rate(rate: dict[str, Any]) -> str:
+def _rate(rate: DivergenceDocument) -> str:
     return f"{rate['diverged']} of {rate['n']} diverged, 95 % limits {rate['low']:.2g} to {rate['high']:.2g}"
 
 
-def _published(published: dict[str, Any]) -> str:
+def _published(published: PublishedDocument) -> str:
     """With as many digits as the paper gives."""
     mean = f"{100 * published['mean']:.6g}"
     return mean if published["std"] is None else f"{mean} ± {100 * published['std']:.6g}"

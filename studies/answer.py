@@ -1,19 +1,24 @@
 """The answer to a study: its comparison with names, secondary scores and warnings about the data."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from studies.columns import Columns, Score, complete_columns
 from studies.compare import compare, regret
 from studies.datasets import registry
+from studies.documents.comparison import (
+    AnswerDocument,
+    CellSummaryDocument,
+    RaceDocument,
+    SecondaryCellDocument,
+    SecondaryDocument,
+    WarningDocument,
+)
 from studies.grid import Cell
 from studies.racing import look_confidence, round_confidence, rounds
 from studies.spec import StudySpec
-
-SECONDARY = ("brier", "train_loss")
-"""Lower is better for both."""
 
 
 def answer(
@@ -26,7 +31,7 @@ def answer(
     *,
     looks: int = 1,
     dropped: Mapping[int, int] | None = None,
-) -> dict[str, Any]:
+) -> AnswerDocument:
     """Compare the prescribed point of a study with everything it was tried against.
 
     Only complete columns of replicates (every cell that had not been dropped by then, one fold, one run) count.
@@ -47,22 +52,25 @@ def answer(
     dropped = dropped or {}
     columns = complete_columns(scores, len(grid), dropped)
     level = _interval_confidence(spec, looks)
-    spent = {
-        "looks": looks,
-        "racing": _race(spec, grid, scores, runs, dropped) if spec.racing else None,
-    }
+    race = _race(spec, grid, scores, runs, dropped) if spec.racing else None
     notes = _notes(spec, scores, runs, status, len(columns), looks)
     info = registry.get(spec.dataset)
     if not columns:
-        return _nothing_yet(spec, grid, level) | spent | {"warnings": notes, "data_note": info.note}
+        return {**_nothing_yet(spec, grid, level, notes, info.note), "looks": looks, "racing": race}
     table = Columns(spec, grid, scores, columns, images or info.images)
     accuracy = table.arguments(table.values("accuracy"), with_images=True)
     claim = spec.claim
     comparison = compare(**accuracy, margin=claim.margin, confidence=level, claimed=claim.confidence, seed=spec.seed)
-    document = comparison.to_json() | spent
+    # The fields of the comparison are those of its document, which a test holds them to.
+    document = cast(AnswerDocument, comparison.to_json())
     document["prescribed"]["label"] = grid[0].labels[0]
+    assert document["best"] is not None
     document["best"]["label"] = ", ".join(grid[document["best"]["cell"]].labels) or None
-    document["secondary"] = {name: _secondary(table, name, level) for name in SECONDARY}
+    document["looks"], document["racing"] = looks, race
+    document["secondary"] = {
+        "brier": _secondary(table, "brier", level),
+        "train_loss": _secondary(table, "train_loss", level),
+    }
     document["warnings"] = notes + document["warnings"]
     document["data_note"] = info.note
     if status != "completed" and document["verdict"] != "undecided":
@@ -80,7 +88,7 @@ def _interval_confidence(spec: StudySpec, looks: int) -> float:
 
 def _race(
     spec: StudySpec, grid: Sequence[Cell], scores: Sequence[Score], runs: int, dropped: Mapping[int, int]
-) -> dict[str, Any]:
+) -> RaceDocument:
     """How far a race has come and what it spared."""
     planned = len(grid) * spec.replicates_per_cell
     return {
@@ -93,24 +101,36 @@ def _race(
     }
 
 
-def _secondary(table: Columns, name: str, level: float) -> dict[str, Any] | None:
+def _secondary(table: Columns, name: str, level: float) -> SecondaryDocument | None:
     """Regret and best cell by a score of which less is better; in units of that score."""
     values = table.values(name)
     if np.isnan(values).all(axis=1).any():
         return None  # a cell that always diverged has no such score, and so no place in the comparison
     document = regret(**table.arguments(-values, with_images=False), confidence=level).to_json()
-    found = {}
-    for who in ("prescribed", "best"):
-        summary = document[who]
-        found[who] = {key: summary[key] for key in ("cell", "learning_rate", "momentum", "std", "n")}
-        found[who]["mean"] = None if summary["mean"] is None else -summary["mean"]
-    return {"score": name, "lower_is_better": True, "regret": document["regret"], **found}
+    return {
+        "score": name,
+        "lower_is_better": True,
+        "regret": document["regret"],
+        "prescribed": _lower_is_better(document["prescribed"]),
+        "best": _lower_is_better(document["best"]),
+    }
+
+
+def _lower_is_better(summary: Mapping[str, Any]) -> SecondaryCellDocument:
+    return {
+        "cell": summary["cell"],
+        "learning_rate": summary["learning_rate"],
+        "momentum": summary["momentum"],
+        "std": summary["std"],
+        "n": summary["n"],
+        "mean": None if summary["mean"] is None else -summary["mean"],
+    }
 
 
 def _notes(
     spec: StudySpec, scores: Sequence[Score], runs: int, status: str, complete: int, looks: int
-) -> list[dict[str, str]]:
-    notes = []
+) -> list[WarningDocument]:
+    notes: list[WarningDocument] = []
     info = registry.get(spec.dataset)
     if info.is_paper_data is not True:
         notes.append({"code": "stand-in", "text": info.note})
@@ -140,16 +160,25 @@ def _notes(
     return notes
 
 
-def _nothing_yet(spec: StudySpec, grid: Sequence[Cell], level: float) -> dict[str, Any]:
+def _nothing_yet(
+    spec: StudySpec, grid: Sequence[Cell], level: float, notes: list[WarningDocument], data_note: str
+) -> AnswerDocument:
     """The fields of a comparison without a single complete column."""
-    point = {
+    point: CellSummaryDocument = {
         "label": grid[0].labels[0],
         "cell": 0,
         "learning_rate": grid[0].learning_rate,
         "momentum": grid[0].momentum,
         "effective_learning_rate": grid[0].effective_learning_rate,
+        "mean": None,
+        "std": None,
+        "n": 0,
+        "diverged": 0,
+        "divergence": None,
+        "rank": None,
+        "percentile": None,
+        "difference": None,
     }
-    unknown = dict.fromkeys(("mean", "std", "divergence", "rank", "percentile", "difference")) | {"n": 0, "diverged": 0}
     return {
         "verdict": "undecided",
         "sentence": "Nothing can be said before one column of replicates (every cell, one fold, one run) is complete.",
@@ -160,14 +189,19 @@ def _nothing_yet(spec: StudySpec, grid: Sequence[Cell], level: float) -> dict[st
         "n": 0,
         "regret": {"estimate": None, "cross_fitted": None, "low": None, "high": None},
         "replicates_needed": None,
-        "prescribed": point | unknown,
+        "prescribed": point,
         "best": None,
         "references": [],
         "confidence_set": {"cells": [], "share": None},
+        "landscape": [],
         "divergence": [],
         "ridge": None,
         "surface": None,
         "populations": {"seeds": None, "new_data": None},
-        "secondary": dict.fromkeys(SECONDARY),
+        "secondary": {"brier": None, "train_loss": None},
+        "warnings": notes,
         "method": "",
+        "looks": 1,
+        "racing": None,
+        "data_note": data_note,
     }

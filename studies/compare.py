@@ -210,6 +210,7 @@ def _compare(
         best=position.best,
         references=tuple(references),
         confidence_set=members,
+        landscape=tuple(map(float, place.means)),
         divergence=rates,
         ridge=ridge(table, place, confidence),
         surface=surface,

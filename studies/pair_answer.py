@@ -3,11 +3,20 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 from studies.columns import Columns, Score, complete_columns
 from studies.comparison.table import ScoreTable, score_table
 from studies.datasets import registry
+from studies.documents.comparison import WarningDocument
+from studies.documents.pair import (
+    PairBestDocument,
+    PairCellDocument,
+    PairDifferenceDocument,
+    PairDocument,
+    PairMemberDocument,
+    PairSelectionDocument,
+)
 from studies.fields import Problem
 from studies.grid import Cell, cells
 from studies.pair import PairComparison, PairDifference, compare_pair
@@ -17,6 +26,7 @@ from studies.spec import StudySpec
 
 SHARED = ("dataset", "model", "folds", "folds_used", "seed")
 """What two studies must have in common, so that their replicates are pairs."""
+HALVES: tuple[Literal["even", "odd"], ...] = ("even", "odd")
 UNTOLD = ("name", "priority", "schema", "claim", "racing", "runs", "engine")
 """Fields that are not named as differences: they change neither a training nor what the answer is about."""
 
@@ -51,7 +61,7 @@ def shared_columns(a: Member, b: Member) -> list[tuple[int, int]]:
     return [column for column in _columns(a) if column in there]
 
 
-def pair_answer(a: Member, b: Member, images: int | None) -> dict[str, Any]:
+def pair_answer(a: Member, b: Member, images: int | None) -> PairDocument:
     """Compare two studies that share replicates.
 
     Args:
@@ -115,11 +125,11 @@ def _table(member: Member, columns: Sequence[tuple[int, int]], images: int | Non
     return score_table(**found.arguments(found.values("accuracy"), with_images=True))
 
 
-def _member(member: Member) -> dict[str, Any]:
+def _member(member: Member) -> PairMemberDocument:
     return {"study": member.study, "name": member.spec.name, "loss": member.spec.loss}
 
 
-def _cell(table: ScoreTable, cell: Cell) -> dict[str, Any]:
+def _cell(table: ScoreTable, cell: Cell) -> PairCellDocument:
     scores = table.scores[cell.index]
     return {
         "cell": cell.index,
@@ -134,10 +144,10 @@ def _cell(table: ScoreTable, cell: Cell) -> dict[str, Any]:
 
 def _best(
     found: PairComparison, tables: Sequence[ScoreTable], grids: Sequence[tuple[Cell, ...]]
-) -> dict[str, Any] | None:
+) -> PairBestDocument | None:
     if found.best is None:
         return None
-    selections = [
+    selections: list[PairSelectionDocument] = [
         {
             "selected_on": half,
             "a": _cell(tables[0], grids[0][one.a]),
@@ -145,20 +155,28 @@ def _best(
             "estimate": one.estimate,
             "n": one.n,
         }
-        for half, one in zip(("even", "odd"), found.selections, strict=True)
+        for half, one in zip(HALVES, found.selections, strict=True)
     ]
     return {"difference": _difference(found.best), "selections": selections}
 
 
-def _difference(difference: PairDifference) -> dict[str, Any]:
+def _difference(difference: PairDifference) -> PairDifferenceDocument:
     return {
-        name: value if math.isfinite(value) else None
-        for name, value in ((name, getattr(difference, name)) for name in PairDifference.__annotations__)
+        "estimate": difference.estimate,
+        "low": _finite(difference.low),
+        "high": _finite(difference.high),
+        "standard_error": _finite(difference.standard_error),
+        "df": difference.df,
+        "n": difference.n,
     }
 
 
-def _warnings(spec: StudySpec, found: PairComparison, grids: Sequence[tuple[Cell, ...]]) -> list[dict[str, str]]:
-    warnings = []
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _warnings(spec: StudySpec, found: PairComparison, grids: Sequence[tuple[Cell, ...]]) -> list[WarningDocument]:
+    warnings: list[WarningDocument] = []
     info = registry.get(spec.dataset)
     if info.is_paper_data is not True:
         warnings.append({"code": "stand-in", "text": info.note})

@@ -4,7 +4,6 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,11 +13,13 @@ from studies.comparison.divergence import DivergenceRate, divergence_rates
 from studies.comparison.summary import Difference, paired_difference
 from studies.comparison.table import ScoreTable, score_table
 from studies.datasets import registry
+from studies.documents.comparison import DivergenceDocument, IntervalDocument, WarningDocument
+from studies.documents.suite import ContrastDocument, PublishedDocument, RowDocument, SpreadDocument, TableDocument
 from studies.grid import Cell
 from studies.racing import MOST_LOOKS, look_confidence
 from studies.spec import StudySpec
 from studies.statistics import FloatArray
-from studies.suite import Contrast, Row, SuiteSpec
+from studies.suite import Contrast, Published, Row, SuiteSpec
 from studies.suite_words import method, sentence
 
 DELETED = "deleted"
@@ -63,7 +64,7 @@ class _Entry:
         return len(self.scores) == self.wanted
 
 
-def suite_table(suite: SuiteSpec, members: Sequence[Member]) -> dict[str, Any]:
+def suite_table(suite: SuiteSpec, members: Sequence[Member]) -> TableDocument:
     """Compute the table from what is stored.
 
     Args:
@@ -128,7 +129,7 @@ def _score_table(entries: Sequence[_Entry]) -> ScoreTable | None:
     )
 
 
-def _row(entry: _Entry, rate: DivergenceRate | None) -> dict[str, Any]:
+def _row(entry: _Entry, rate: DivergenceRate | None) -> RowDocument:
     accuracies = [score.accuracy for score in entry.scores.values()]
     by_fold_and_run = np.full((entry.study.folds_used, entry.member.runs), np.nan)
     for (run, fold), score in entry.scores.items():
@@ -151,12 +152,12 @@ def _row(entry: _Entry, rate: DivergenceRate | None) -> dict[str, Any]:
         "spread_over_folds": _spread(by_fold_and_run),
         "spread_over_runs": _spread(by_fold_and_run.T),
         "diverged": 0 if rate is None else rate.diverged,
-        "divergence": None if rate is None or not rate.n else _without_infinities(rate),
-        "published": None if entry.row.published is None else dataclasses.asdict(entry.row.published),
+        "divergence": None if rate is None or not rate.n else _divergence(rate),
+        "published": None if entry.row.published is None else _published(entry.row.published),
     }
 
 
-def _spread(values: FloatArray) -> dict[str, Any]:
+def _spread(values: FloatArray) -> SpreadDocument:
     """Standard deviation (n - 1) of the means of complete lines.
 
     Args:
@@ -168,7 +169,7 @@ def _spread(values: FloatArray) -> dict[str, Any]:
 
 def _contrast(
     suite: SuiteSpec, contrast: Contrast, entries: Sequence[_Entry], table: ScoreTable | None
-) -> dict[str, Any]:
+) -> ContrastDocument:
     names = [entry.row.name for entry in entries]
     row, minus = names.index(contrast.row), names.index(contrast.minus)
     both = {entry.member.study_id: entry.member for entry in (entries[row], entries[minus])}
@@ -180,8 +181,7 @@ def _contrast(
     if table is not None and same_data:
         n = int((table.observed[row] & table.observed[minus]).sum())
         found = paired_difference(dataclasses.replace(table, derived=minus), row, confidence)
-    unknown = dict.fromkeys(("estimate", "low", "high"))
-    difference = unknown if found.estimate is None else _without_infinities(found)
+    difference = _interval(found)
     complete = entries[row].complete and entries[minus].complete
     return {
         "row": contrast.row,
@@ -195,8 +195,8 @@ def _contrast(
     }
 
 
-def _warnings(suite: SuiteSpec, members: Sequence[Member], entries: Sequence[_Entry]) -> list[dict[str, str]]:
-    found = []
+def _warnings(suite: SuiteSpec, members: Sequence[Member], entries: Sequence[_Entry]) -> list[WarningDocument]:
+    found: list[WarningDocument] = []
     info = registry.get(suite.studies[0].dataset)
     if info.is_paper_data is not True:
         found.append({"code": "stand-in", "text": info.note})
@@ -230,7 +230,17 @@ def _is_bimodal(entry: _Entry) -> bool:
     return bool(finished) and is_bimodal(np.array(finished, dtype=np.float64), step)
 
 
-def _without_infinities(value: Difference | DivergenceRate) -> dict[str, Any]:
-    """A result's fields, null where a number is not finite."""
-    fields = dataclasses.asdict(value)
-    return {name: number if number is None or math.isfinite(number) else None for name, number in fields.items()}
+def _interval(found: Difference) -> IntervalDocument:
+    """A difference; null where there is none, or no limit."""
+    if found.estimate is None:
+        return {"estimate": None, "low": None, "high": None}
+    low, high = (limit if math.isfinite(limit) else None for limit in (found.low, found.high))
+    return {"estimate": found.estimate, "low": low, "high": high}
+
+
+def _divergence(rate: DivergenceRate) -> DivergenceDocument:
+    return {"diverged": rate.diverged, "n": rate.n, "rate": rate.rate, "low": rate.low, "high": rate.high}
+
+
+def _published(published: Published) -> PublishedDocument:
+    return {"mean": published.mean, "source": published.source, "std": published.std}

@@ -1,12 +1,13 @@
 """The table of a suite in plain words."""
 
-from typing import Any
-
+from studies.documents.comparison import IntervalDocument
 from studies.suite import Contrast, SuiteSpec
+
+MINUS = "−"
 
 
 def sentence(
-    contrast: Contrast, difference: dict[str, Any], n: int, confidence: float, *, complete: bool, same_data: bool
+    contrast: Contrast, difference: IntervalDocument, n: int, confidence: float, *, complete: bool, same_data: bool
 ) -> str:
     """What a contrast found and how sure that is.
 
@@ -21,20 +22,21 @@ def sentence(
     what = f"{contrast.row} minus {contrast.minus}"
     if not same_data:
         return f"{what}: not to be had, since the two studies were trained on different versions of the data set."
-    if difference["estimate"] is None:
+    estimate, low, high = difference["estimate"], difference["low"], difference["high"]
+    if estimate is None:
         return f"{what}: nothing can be said before both have a replicate (fold, run) in common."
-    told = f"{'' if complete else 'So far, '}{what}: {_points(difference['estimate'])} points of accuracy"
+    told = f"{'' if complete else 'So far, '}{what}: {_points(estimate)} points of accuracy"
     basis = f"{n} paired replicate{'s' * (n != 1)}"
-    if difference["low"] is None:
+    if low is None or high is None:
         return f"{told} ({basis}, too few for an interval)."
-    interval = f"{100 * confidence:.4g} % interval {_points(difference['low'])} to {_points(difference['high'])}"
-    if difference["low"] <= 0 <= difference["high"]:
+    interval = f"{100 * confidence:.4g} % interval {_points(low)} to {_points(high)}"
+    if low <= 0 <= high:
         return f"{told} ({interval}, {basis}); the interval includes 0."
     return f"{told} ({interval}, {basis})."
 
 
 def _points(share: float) -> str:
-    return f"{100 * share:+.2f}"
+    return f"{100 * share:+.2f}".replace("-", MINUS)
 
 
 def method(suite: SuiteSpec) -> str:

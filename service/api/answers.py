@@ -5,9 +5,9 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
@@ -16,21 +16,38 @@ from service.api.studies import read_study
 from service.errors import NotFound
 from service.lifecycle import TERMINAL
 from service.pairs import read_pair
+from service.schemas.studies import ComparisonDocument, StudyDocument
+from studies.documents.pair import PairDocument
 from studies.pair_answer import pair_answer
 
 router = APIRouter(prefix="/v1/studies/{study_id}", tags=["answers"])
 POLL_SECONDS = 0.5
 KEEPALIVE_SECONDS = 15.0
+EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["study", "end"]},
+        "id": {"type": "string", "description": "the study's revision"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "description": "study: the StudyDocument; end: its status, `deleted` if it is gone",
+        },
+    },
+    "required": ["event", "data"],
+    "additionalProperties": False,
+}
+"""One event of the stream."""
 
 
 @router.get("/comparison")
-async def get_comparison(study_id: str, context: Shared) -> dict[str, Any]:
+async def get_comparison(study_id: str, context: Shared) -> ComparisonDocument:
     """Compare the prescribed point with everything it was tried against."""
     return await context.reports.comparison(study_id)
 
 
 @router.get("/comparison/{other}")
-async def get_pair(study_id: str, other: str, context: Shared) -> dict[str, Any]:
+async def get_pair(study_id: str, other: str, context: Shared) -> PairDocument:
     """Compare two studies that share data, model, folds and seed, replicate by replicate.
 
     Every difference is this study minus the other, at the prescribed points and with each study at its own best cell,
@@ -41,7 +58,7 @@ async def get_pair(study_id: str, other: str, context: Shared) -> dict[str, Any]
 
 
 # Not `response_class=EventSourceResponse`: FastAPI then takes the function itself for a generator of events.
-@router.get("/events", responses={200: {"content": {"text/event-stream": {}}}})
+@router.get("/events", response_class=Response, responses={200: {"content": {"text/event-stream": {"schema": EVENT}}}})
 async def get_events(
     study_id: str,
     context: Shared,
@@ -57,7 +74,7 @@ async def get_events(
     return EventSourceResponse(_events(context, first, seen), headers={"Cache-Control": "no-store"})
 
 
-async def _events(context: Context, document: dict[str, Any], seen: int) -> AsyncIterator[bytes]:
+async def _events(context: Context, document: StudyDocument, seen: int) -> AsyncIterator[bytes]:
     told = time.monotonic()
     while True:
         if document["revision"] > seen:

@@ -55,6 +55,11 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
+def component(name: str) -> dict[str, Any]:
+    """OpenAPI's reference to a document that some route answers with."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
 def json_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """OpenAPI's description of a JSON body."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

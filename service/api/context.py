@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
 from service.access.principal import Principal
 from service.config import Settings
+from service.metrics.exposed import Metrics
 from service.reports import Reports
+from service.schemas.catalog import WorkerDocument
 from service.store.engine import Store
 
 
@@ -19,9 +21,11 @@ class Context:
     settings: Settings
     store: Store
     reports: Reports
-    workers: Callable[[], list[dict[str, Any]]]
+    workers: Callable[[], list[WorkerDocument]]
     """What this process's dispatcher knows of the workers."""
     dispatcher_state: Callable[[], str]
+    scheduler_state: Callable[[], str]
+    metrics: Metrics
     optuna_number: Callable[[str], int | None]
     """Optuna's number of a study by its name in Optuna's tables; None while it is not recorded."""
 

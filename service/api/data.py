@@ -4,7 +4,7 @@ import json
 import platform
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Query
@@ -12,13 +12,13 @@ from fastapi.responses import StreamingResponse
 
 from service.api import cursor as cursors
 from service.api.context import Shared
-from service.api.documents import cell_document, moment, pack_document, replicate_document
+from service.api.documents import cell_document, moment, pack_document, package_of, replicate_document
 from service.api.exports import Points, as_csv, as_parquet
+from service.schemas.data import CellsDocument, ManifestDocument, PacksDocument, ReplicatesDocument
 from service.store.engine import Store
 from service.store.queries import cell_statistics, find_study, replicate_page, study_cells, study_packs
 from service.store.tables import Pack
 from studies.datasets import registry
-from studies.entry_points import Registry
 from studies.models.registry import MODELS
 
 router = APIRouter(prefix="/v1/studies/{study_id}", tags=["data"])
@@ -27,10 +27,11 @@ FILES: dict[str, tuple[str, Callable[[Store, str, Points], Iterator[str | bytes]
     "parquet": ("application/vnd.apache.parquet", as_parquet),
 }
 """Media type and writer of each form in which all rows come as one file."""
+FILE = {"type": "string", "format": "binary"}
 
 
 @router.get("/cells")
-def get_cells(study_id: str, context: Shared) -> dict[str, Any]:
+def get_cells(study_id: str, context: Shared) -> CellsDocument:
     """List the cells, the prescribed point first, with their present means."""
     with context.store.read() as session:
         find_study(session, study_id)
@@ -42,8 +43,8 @@ def get_cells(study_id: str, context: Shared) -> dict[str, Any]:
 
 @router.get(
     "/replicates",
-    response_model=None,
-    responses={200: {"content": {"application/json": {}, **{media_type: {} for media_type, _ in FILES.values()}}}},
+    response_model=ReplicatesDocument,
+    responses={200: {"content": {media_type: {"schema": FILE} for media_type, _ in FILES.values()}}},
 )
 def get_replicates(
     study_id: str,
@@ -51,7 +52,7 @@ def get_replicates(
     format: Annotated[Literal["json", "csv", "parquet"], Query(description="files hold all rows")] = "json",
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
     cursor: str | None = None,
-) -> dict[str, Any] | StreamingResponse:
+) -> ReplicatesDocument | StreamingResponse:
     """List the stored trainings in the order (cell, fold, run)."""
     position = cursors.decode(cursor, 3)
     with context.store.read() as session:
@@ -73,7 +74,7 @@ def get_packs(
     context: Shared,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 200,
     cursor: str | None = None,
-) -> dict[str, Any]:
+) -> PacksDocument:
     """List the packs, oldest first, with the logs of their attempts."""
     position = cursors.decode(cursor, 1)
     with context.store.read() as session:
@@ -85,7 +86,7 @@ def get_packs(
 
 
 @router.get("/manifest")
-def get_manifest(study_id: str, context: Shared) -> dict[str, Any]:
+def get_manifest(study_id: str, context: Shared) -> ManifestDocument:
     """Show everything that is needed to repeat the study and to judge its numbers."""
     with context.store.read() as session:
         study = find_study(session, study_id)
@@ -94,20 +95,20 @@ def get_manifest(study_id: str, context: Shared) -> dict[str, Any]:
         info = registry.get(spec["dataset"])
         return {
             "study": study.id,
-            "status": study.shown.value,
+            "status": study.shown,
             "spec": spec,
             "fingerprint": study.fingerprint,
             "runs": study.runs,
             "dataset": {
                 "name": info.name,
-                "package": _package(registry.DATASETS, info.name),
+                "package": package_of(registry.DATASETS, info.name),
                 "sha256": study.dataset_sha256,
                 "source": info.source,
                 "licence": info.licence,
                 "is_paper_data": info.is_paper_data,
                 "note": info.note,
             },
-            "model": {"name": spec["model"], "package": _package(MODELS, spec["model"])},
+            "model": {"name": spec["model"], "package": package_of(MODELS, spec["model"])},
             "numeric_class": study.numeric_class,
             "seeds": "PCG64 of sha256 of 'goldenbench/1 {seed} {fold} {run} {purpose}'; purposes: weights, order",
             "packs": {
@@ -122,9 +123,3 @@ def get_manifest(study_id: str, context: Shared) -> dict[str, Any]:
             "started_at": moment(study.started_at),
             "finished_at": moment(study.finished_at),
         }
-
-
-def _package(names: Registry[Any], name: str) -> str | None:
-    """The package and version that registered a name; None for what ships."""
-    origin = names.origin(name)
-    return None if origin is None else str(origin)

@@ -1,36 +1,24 @@
 """Rows of the store as the JSON that users see."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast, overload
 
 from service.lifecycle import TERMINAL, Status
+from service.schemas.data import CellDocument, PackDocument, PackState, ReplicateDocument
+from service.schemas.studies import StudyDocument, StudyLinks
 from service.store.queries import Pace
 from service.store.tables import Cell, Pack, Replicate, Study
+from studies.entry_points import Registry
 from studies.golden import effective_learning_rate
+from studies.results import Outcome
 
-REPLICATE_FIELDS = (
-    "cell",
-    "learning_rate",
-    "momentum",
-    "fold",
-    "run",
-    "outcome",
-    "accuracy",
-    "brier",
-    "loss",
-    "train_loss",
-    "curve",
-    "engine",
-    "precision",
-    "device",
-    "seconds",
-    "attempt",
-    "reason",
-)
+REPLICATE_FIELDS = tuple(ReplicateDocument.__annotations__)
+"""In the order in which files have them."""
 
 
-def study_document(study: Study, pace: Pace | None, dashboard: int | None = None) -> dict[str, Any]:
+def study_document(study: Study, pace: Pace | None, dashboard: int | None = None) -> StudyDocument:
     """One study.
 
     Args:
@@ -43,7 +31,7 @@ def study_document(study: Study, pace: Pace | None, dashboard: int | None = None
     return {
         "id": study.id,
         "name": study.name,
-        "status": status.value,
+        "status": status,
         "reason": study.reason,
         "progress": {"done": study.done, "total": study.total, "fraction": _fraction(study, spec["epochs"], pace)},
         "eta_seconds": _eta(study, status, spec["epochs"], pace),
@@ -64,19 +52,23 @@ def study_document(study: Study, pace: Pace | None, dashboard: int | None = None
     }
 
 
-def links(study_id: str, dashboard: int | None) -> dict[str, str]:
+def links(study_id: str, dashboard: int | None) -> StudyLinks:
     """Where the rest of a study is."""
     root = f"/v1/studies/{study_id}"
-    parts = ("cells", "replicates", "packs", "manifest", "comparison", "events")
     return {
         "self": root,
-        **{part: f"{root}/{part}" for part in parts},
+        "cells": f"{root}/cells",
+        "replicates": f"{root}/replicates",
+        "packs": f"{root}/packs",
+        "manifest": f"{root}/manifest",
+        "comparison": f"{root}/comparison",
+        "events": f"{root}/events",
         "page": f"/studies/{study_id}",
         "dashboard": "/dashboard" if dashboard is None else f"/dashboard/studies/{dashboard}",
     }
 
 
-def cell_document(cell: Cell, mean: float | None, std: float | None) -> dict[str, Any]:
+def cell_document(cell: Cell, mean: float | None, std: float | None) -> CellDocument:
     """One cell with its present mean and standard deviation of accuracy."""
     return {
         "cell": cell.cell,
@@ -94,11 +86,11 @@ def cell_document(cell: Cell, mean: float | None, std: float | None) -> dict[str
     }
 
 
-def pack_document(pack: Pack) -> dict[str, Any]:
+def pack_document(pack: Pack) -> PackDocument:
     """One pack with its log."""
     return {
         "id": pack.id,
-        "state": pack.state,
+        "state": cast(PackState, pack.state),
         "members": [{"cell": cell, "fold": fold, "run": run} for cell, fold, run in pack.members],
         "attempt": pack.attempt,
         "charged": pack.charged,
@@ -111,16 +103,44 @@ def pack_document(pack: Pack) -> dict[str, Any]:
     }
 
 
-def replicate_document(replicate: Replicate, points: dict[int, tuple[float, float]]) -> dict[str, Any]:
+def replicate_document(replicate: Replicate, points: Mapping[int, tuple[float, float]]) -> ReplicateDocument:
     """One replicate; `points` gives the (learning rate, momentum) of each cell."""
     learning_rate, momentum = points[replicate.cell]
-    own = {"learning_rate": learning_rate, "momentum": momentum}
-    return {name: own[name] if name in own else getattr(replicate, name) for name in REPLICATE_FIELDS}
+    curve = replicate.curve
+    return {
+        "cell": replicate.cell,
+        "learning_rate": learning_rate,
+        "momentum": momentum,
+        "fold": replicate.fold,
+        "run": replicate.run,
+        "outcome": Outcome(replicate.outcome),
+        "accuracy": replicate.accuracy,
+        "brier": replicate.brier,
+        "loss": replicate.loss,
+        "train_loss": replicate.train_loss,
+        "curve": {"accuracy": curve["accuracy"], "loss": curve["loss"], "train_loss": curve["train_loss"]},
+        "engine": replicate.engine,
+        "precision": replicate.precision,
+        "device": replicate.device,
+        "seconds": replicate.seconds,
+        "attempt": replicate.attempt,
+        "reason": replicate.reason,
+    }
 
 
+@overload
+def moment(value: datetime) -> str: ...
+@overload
+def moment(value: datetime | None) -> str | None: ...
 def moment(value: datetime | None) -> str | None:
     """A time as ISO 8601, UTC."""
     return None if value is None else value.isoformat()
+
+
+def package_of(names: Registry[Any], name: str) -> str | None:
+    """The package and version that registered a name; None for what ships."""
+    origin = names.origin(name)
+    return None if origin is None else str(origin)
 
 
 def _fraction(study: Study, epochs: int, pace: Pace | None) -> float:

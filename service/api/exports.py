@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from service.api.documents import REPLICATE_FIELDS, replicate_document
+from service.schemas.data import ReplicateDocument
 from service.store.engine import Store
 from service.store.queries import replicate_page
 
@@ -32,8 +33,8 @@ def as_csv(store: Store, study_id: str, points: Points) -> Iterator[str]:
     writer.writeheader()
     for page in _pages(store, study_id, points):
         for document in page:
-            document["curve"] = json.dumps(document["curve"], separators=(",", ":"))
-            writer.writerow({name: _harmless(value) for name, value in document.items()})
+            row = document | {"curve": json.dumps(document["curve"], separators=(",", ":"))}
+            writer.writerow({name: _harmless(value) for name, value in row.items()})
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
@@ -51,7 +52,7 @@ def as_parquet(store: Store, study_id: str, points: Points) -> Iterator[bytes]:
             yield chunk
 
 
-def _write_parquet(file: IO[bytes], study_id: str, pages: Iterator[list[dict[str, Any]]]) -> None:
+def _write_parquet(file: IO[bytes], study_id: str, pages: Iterator[list[ReplicateDocument]]) -> None:
     import pyarrow as pa  # only where a file is asked for: it is large
     from pyarrow import parquet
 
@@ -66,7 +67,7 @@ def _write_parquet(file: IO[bytes], study_id: str, pages: Iterator[list[dict[str
             writer.write_table(pa.Table.from_pylist(page, schema=schema))
 
 
-def _pages(store: Store, study_id: str, points: Points) -> Iterator[list[dict[str, Any]]]:
+def _pages(store: Store, study_id: str, points: Points) -> Iterator[list[ReplicateDocument]]:
     """Documents of all replicates in the order (cell, fold, run); the last page may be empty."""
     after: tuple[int, int, int] | None = None
     while True:

@@ -7,18 +7,19 @@ from fastapi import APIRouter, Header, Path, Response
 from fastapi.concurrency import run_in_threadpool
 
 from service.api.context import Context, Shared
-from service.api.data import get_cells
+from service.api.data import FILE, get_cells
 from service.api.studies import read_study
 from service.curves import bands
 from service.errors import Conflict
 from service.plots.draw import draw
 from service.plots.kinds import MEDIA_TYPES, Form, Kind
 from service.plots.scene import Scene, contenders
+from service.schemas.studies import ComparisonDocument, StudyDocument
 
 router = APIRouter(prefix="/v1/studies/{study_id}/plots", tags=["answers"])
 PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 """An SVG is styled by attributes of its own, its colour scale is an image within it, and it needs nothing else."""
-CONTENT: dict[str, Any] = {media_type: {} for media_type in MEDIA_TYPES.values()}
+CONTENT: dict[str, Any] = {media_type: {"schema": FILE} for media_type in MEDIA_TYPES.values()}
 
 
 @router.get("/{kind}.{form}", response_class=Response, responses={200: {"content": CONTENT}, 304: {}})
@@ -43,7 +44,7 @@ async def get_plot(
     return Response(picture, media_type=MEDIA_TYPES[form], headers=headers)
 
 
-def _scene(context: Context, study: dict[str, Any], comparison: dict[str, Any]) -> Scene:
+def _scene(context: Context, study: StudyDocument, comparison: ComparisonDocument) -> Scene:
     cells = get_cells(study["id"], context)["items"]
     if not cells:
         raise Conflict("a picture needs the study's cells, which it gets once its data set is prepared")

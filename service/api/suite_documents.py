@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from service.api.documents import moment, study_document
 from service.lifecycle import TERMINAL, Status
+from service.schemas.studies import ProgressDocument, StudyDocument
+from service.schemas.suites import SuiteDocument, SuiteStudyDocument
 from service.store.queries import Pace
 from service.store.tables import Study, Suite
 from service.suites import shown
@@ -14,7 +15,7 @@ from studies.suite_table import DELETED
 
 def suite_document(
     suite: Suite, studies: Sequence[tuple[str, Study | None]], paces: Mapping[str, Pace]
-) -> dict[str, Any]:
+) -> SuiteDocument:
     """One suite.
 
     Args:
@@ -29,7 +30,7 @@ def suite_document(
     return {
         "id": suite.id,
         "name": suite.name,
-        "status": status.value,
+        "status": status,
         "progress": _progress([document for document in documents if document]),
         "eta_seconds": _eta(status, [document for document in documents if document], paces),
         "created_at": moment(suite.created_at),
@@ -42,28 +43,36 @@ def suite_document(
     }
 
 
-def _member(study_id: str, name: str, document: dict[str, Any] | None) -> dict[str, Any]:
+def _member(study_id: str, name: str, document: StudyDocument | None) -> SuiteStudyDocument:
     """One study of a suite, as far as the suite shows it; the rest is at its own address."""
-    shared = ("status", "reason", "progress", "eta_seconds", "links")
-    if document is None:
-        return {"id": study_id, "name": name, **dict.fromkeys(shared), "status": DELETED}
-    return {"id": study_id, "name": name, **{field: document[field] for field in shared}}
+    return {
+        "id": study_id,
+        "name": name,
+        "status": DELETED if document is None else document["status"],
+        "reason": None if document is None else document["reason"],
+        "progress": None if document is None else document["progress"],
+        "eta_seconds": None if document is None else document["eta_seconds"],
+        "links": None if document is None else document["links"],
+    }
 
 
-def _epochs(document: dict[str, Any]) -> float:
+def _epochs(document: StudyDocument) -> float:
     """Network-epochs of a whole study."""
     return float(document["progress"]["total"] * document["spec"]["epochs"])
 
 
-def _progress(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _progress(documents: Sequence[StudyDocument]) -> ProgressDocument:
     """Replicates of the studies that are there, and the share of the work that is done."""
     work = sum(map(_epochs, documents))
     done = sum(_epochs(document) * document["progress"]["fraction"] for document in documents)
-    counts = {name: sum(document["progress"][name] for document in documents) for name in ("done", "total")}
-    return {**counts, "fraction": done / work if work else 0.0}
+    return {
+        "done": sum(document["progress"]["done"] for document in documents),
+        "total": sum(document["progress"]["total"] for document in documents),
+        "fraction": done / work if work else 0.0,
+    }
 
 
-def _eta(status: Status, documents: Sequence[dict[str, Any]], paces: Mapping[str, Pace]) -> float | None:
+def _eta(status: Status, documents: Sequence[StudyDocument], paces: Mapping[str, Pace]) -> float | None:
     """Seconds until the end at the pace per network-epoch that its studies had; None before the first pack is done."""
     if status in TERMINAL:
         return 0.0

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from service.client import ENDED, Client
 from service.errors import GoldenbenchError
+from service.names import prescribed_name
 from studies.catalog import presets, suites
 
 LOOK_SECONDS = 3.0
@@ -188,7 +189,7 @@ def _table(answer: dict[str, Any]) -> Table:
     for heading in ("", "rate", "mom.", "acc. %", "std", "n", "div.", "minus prescribed"):
         table.add_column(heading, no_wrap=True, justify="left" if not heading else "right")
     prescribed, best = answer["prescribed"], answer["best"]
-    rows = [(f"{prescribed['label']} (prescribed)", prescribed)]
+    rows = [(prescribed_name(prescribed["label"]), prescribed)]
     rows += [("best cell", best)] if best else []
     rows += [(reference["label"], reference) for reference in answer["references"]]
     for name, row in rows:

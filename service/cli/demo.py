@@ -6,10 +6,10 @@ import threading
 from rich.console import Console
 
 from service.cli.answers import follow, show_comparison
-from service.cli.nodes import configure_logs
 from service.client import Client
 from service.config import Settings
 from service.errors import GoldenbenchError
+from service.logs import configure_logs
 from service.server_address import running_address
 from studies.catalog import presets
 
@@ -26,13 +26,13 @@ def run_demo(settings: Settings) -> None:
     Raises:
         DemoFailed: the service did not start, or the study failed.
     """
-    configure_logs()
     url = running_address(settings.data)
     if url is not None:
         _show(url)
         return
     from service.server import serve  # imports torch's neighbours; only where it is needed
 
+    configure_logs()
     outcome: list[BaseException] = []
     stopping = threading.Event()
 

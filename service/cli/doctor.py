@@ -1,12 +1,14 @@
 """`goldenbench doctor`: what is installed, what would train, and whether the parts of a service reach each other."""
 
+import importlib.util
 import json
+import os
 import platform
 import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -63,15 +65,25 @@ def doctor(settings: Settings, url: str | None, as_json: bool) -> int:
 
 
 def _findings(settings: Settings, url: str | None) -> Iterator[Finding]:
-    installed = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    installed = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
     yield Finding("installed", "good", f"Python {platform.python_version()}, {installed}")
     yield from _entry_points()
-    yield from _devices()
+    if importlib.util.find_spec("torch") is None:
+        yield Finding("device", "note", "no PyTorch here: this installation serves, and trains nothing")
+    else:
+        yield from _devices()
     yield _disk(settings.data)
     yield _database(settings)
     if settings.scheduler:
         yield _scheduler(settings.scheduler)
     yield from _service(settings, url)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
 
 
 def _entry_points() -> Iterator[Finding]:
@@ -147,8 +159,13 @@ def _service(settings: Settings, url: str | None) -> Iterator[Finding]:
     if found is None:
         yield Finding("service", "note", f"none runs on {settings.data}; `goldenbench up` starts one")
         return
+    token = os.environ.get("GOLDENBENCH_TOKEN")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        with httpx.Client(base_url=found, timeout=CONNECT_SECONDS) as http:
+        with httpx.Client(base_url=found, timeout=CONNECT_SECONDS, headers=headers) as http:
+            if http.get("/readyz").status_code == 401:
+                yield Finding("service", "bad", f"{found} asks for a token: set GOLDENBENCH_TOKEN to a valid one")
+                return
             ready, workers = http.get("/readyz").json(), http.get("/v1/workers").json()["items"]
     except (httpx.HTTPError, ValueError, KeyError) as error:
         yield Finding("service", "bad", f"{found} does not answer as goldenbench: {type(error).__name__}: {error}")

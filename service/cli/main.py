@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from service.cli import answers, completion, control, files, nodes, pairs, record, suites
+from service.cli import answers, backups, completion, control, files, nodes, pairs, record, suites
 from service.cli.demo import run_demo
 from service.client import Unreachable
 from service.errors import GoldenbenchError
@@ -59,17 +59,42 @@ def scheduler(
     host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port")] = 8786,
 ) -> None:
-    """Run a Dask scheduler for a cluster."""
+    """Run a Dask scheduler for a cluster; beyond loopback with TLS only."""
     nodes.scheduler(host, port)
 
 
 @app.command()
 def worker(
-    scheduler: Annotated[str, typer.Option(help="Dask scheduler, e.g. tcp://127.0.0.1:8786")],
+    scheduler: Scheduler = None,
     data: Data = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; default: the one from which the scheduler is reached")
+    ] = None,
+    ports: Annotated[
+        str | None, typer.Option(help="FIRST:LAST to listen on, two for each device; default: any")
+    ] = None,
 ) -> None:
     """Run one supervised worker per GPU of this machine, or one on its processor."""
-    raise typer.Exit(nodes.workers(scheduler, data))
+    raise typer.Exit(nodes.workers(host, ports, scheduler=scheduler, data=data))
+
+
+@app.command()
+def certificates(
+    folder: Annotated[Path, typer.Argument(help="For ca.pem, cert.pem and key.pem")],
+    host: Annotated[
+        list[str] | None, typer.Option(help="Name or address to put into the certificate; may be given several times")
+    ] = None,
+    days: Annotated[int, typer.Option(help="How long it is valid")] = 730,
+    if_missing: Annotated[bool, typer.Option("--if-missing", help="Leave files that are there alone")] = False,
+) -> None:
+    """Make the files with which scheduler, workers and service speak TLS, and print the settings that name them."""
+    nodes.certificates(folder, host or [], days, if_missing)
+
+
+@app.command()
+def migrate(data: Data = None, database_url: Database = None) -> None:
+    """Make the tables of a database, or bring them to this version, as each start of the service does too."""
+    nodes.migrate(data=data, database_url=database_url)
 
 
 @app.command()
@@ -232,6 +257,27 @@ def import_results(
 ) -> None:
     """Take the results of `python -m workers.run` into the store (while no service runs on it)."""
     nodes.import_results(folder, data=data, database_url=database_url)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="File to write; it must not exist")],
+    data: Data = None,
+    database_url: Database = None,
+) -> None:
+    """Write a backup of database and prepared data sets, whether a service runs or not."""
+    backups.backup(file, data=data, database_url=database_url)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `goldenbench backup` wrote")],
+    force: Annotated[bool, typer.Option("--force", help="Replace what is in the database")] = False,
+    data: Data = None,
+    database_url: Database = None,
+) -> None:
+    """Put a backup in the place of an empty database, while no service runs on it."""
+    backups.restore(file, force, data=data, database_url=database_url)
 
 
 @app.command("record")

@@ -4,8 +4,9 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from service.cli.nodes import configure_logs, settings
+from service.cli.nodes import settings
 from service.errors import SetupError
+from service.logs import configure_logs
 
 if TYPE_CHECKING:
     from service.store.engine import Store

@@ -10,13 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dask
+import structlog
 from distributed import Client, Future, Nanny, Scheduler, SpecCluster
 from distributed.security import Security
 
-from service.config import Settings
+from service.config import Settings, is_loopback
 from service.dispatch.accept import Lease
+from service.errors import SetupError
+from service.versions import REFUSED_TOPIC, OtherVersion, compare_as_client
 from studies.models import registry as models
 from studies.spec import BN_STATISTICS, ENGINES, PRECISIONS
 from workers import tasks
@@ -37,6 +41,8 @@ WANTED = [
     for statistics in BN_STATISTICS
 ]
 """Everything a specification can ask of a worker."""
+
+log = structlog.get_logger("goldenbench.cluster")
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,12 @@ def worker_options(cache: Path) -> dict[str, Any]:
 
 
 class Cluster:
-    """A connection to a scheduler, with a scheduler and workers of its own if none is configured."""
+    """A connection to a scheduler, with a scheduler and workers of its own if none is configured.
+
+    Raises:
+        OtherVersion: the scheduler elsewhere is not of this service's versions.
+        OSError: it does not answer.
+    """
 
     def __init__(self, settings: Settings) -> None:
         configure_dask()
@@ -107,6 +118,7 @@ class Cluster:
         security = security_of(settings, "client")
         if settings.scheduler:
             self.client = Client(settings.scheduler, security=security, timeout=CONNECT_SECONDS, set_as_default=False)
+            self._compare_versions()
         else:
             self._own = _embedded(settings.data / "cache")
             self.client = Client(self._own, set_as_default=False)
@@ -165,6 +177,15 @@ class Cluster:
         if self._own is not None:
             self._own.close(timeout=15)
 
+    def _compare_versions(self) -> None:
+        """See whether the scheduler fits, and listen to what it hears from workers that do not."""
+        try:
+            compare_as_client(self.client)
+        except OtherVersion:
+            self.client.close(timeout=5)
+            raise
+        self.client.subscribe_topic(REFUSED_TOPIC, lambda event: log.error("worker refused", **event[1]))
+
     def _ask(self, address: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run a function in a worker's process, with a time limit."""
         run = self.client._run  # Client.run takes no time limit; sync() with callback_timeout does
@@ -203,17 +224,51 @@ def _embedded(cache: Path) -> SpecCluster:
 
 
 def security_of(settings: Settings, role: str) -> Security | None:
-    """TLS of a scheduler elsewhere, as settings give it; None without.
+    """TLS as settings give it; None without.
 
     Args:
         settings: name the files.
-        role: `client` or `scheduler`.
+        role: `client`, `worker` or `scheduler`.
+
+    Raises:
+        SetupError: a file is not named, or cannot be used.
     """
-    if settings.tls_ca is None:
+    files = {"ca": settings.tls_ca, "cert": settings.tls_cert, "key": settings.tls_key}
+    missing = [f"GOLDENBENCH_TLS_{name.upper()}" for name, path in files.items() if path is None]
+    if len(missing) == len(files):
         return None
-    files = {
-        "tls_ca_file": str(settings.tls_ca),
-        f"tls_{role}_cert": os.fspath(settings.tls_cert or ""),
-        f"tls_{role}_key": os.fspath(settings.tls_key or ""),
-    }
-    return Security(require_encryption=True, **files)
+    if missing:
+        raise SetupError(f"TLS needs all three of its files; {' and '.join(missing)} not set")
+    named = {"tls_ca_file": files["ca"], f"tls_{role}_cert": files["cert"], f"tls_{role}_key": files["key"]}
+    security = Security(require_encryption=True, **{name: os.fspath(path or "") for name, path in named.items()})
+    try:
+        security.get_connection_args(role)
+    except OSError as error:  # ssl's errors too
+        told = ", ".join(str(path) for path in files.values())
+        raise SetupError(f"TLS cannot use {told}: {error}") from error
+    return security
+
+
+def check_scheduler(settings: Settings) -> None:
+    """Refuse the address of a scheduler that would be spoken to in the clear across a network.
+
+    Raises:
+        SetupError: no such address, or TLS on one side only.
+    """
+    parts = urlsplit(settings.scheduler)
+    if parts.scheme not in ("tcp", "tls") or not parts.hostname:
+        raise SetupError(f"a scheduler's address reads tls://HOST:PORT, not {settings.scheduler!r}")
+    if parts.scheme == "tcp":
+        check_open(parts.hostname, settings)
+    if (parts.scheme == "tls") != (settings.tls_ca is not None):
+        raise SetupError(f"{settings.scheduler}: tls:// and GOLDENBENCH_TLS_CA, _TLS_CERT and _TLS_KEY go together")
+
+
+def check_open(host: str, settings: Settings) -> None:
+    """Refuse to speak Dask in the clear beyond loopback: whoever reaches a scheduler runs code there.
+
+    Raises:
+        SetupError: no TLS.
+    """
+    if settings.tls_ca is None and not is_loopback(host):
+        raise SetupError(f"{host} is not a loopback address: set GOLDENBENCH_TLS_CA, _TLS_CERT and _TLS_KEY")

@@ -32,8 +32,7 @@ class Leadership:
 
     def acquire(self) -> bool:
         """Try to become the leader; False while another holds the lock."""
-        self.release()  # a try that got the lock but not the database would stand in its own way
-        if not (self._lock_file() if self._store.is_sqlite else self._lock_server()):
+        if not self.lock():
             return False
         with self._store.write("lead") as session:
             row = session.get(Leader, 1, with_for_update=True)
@@ -43,6 +42,11 @@ class Leadership:
             row.epoch += 1
             self._epoch = row.epoch
         return True
+
+    def lock(self) -> bool:
+        """Try to get the lock alone, which keeps dispatchers away from a database that may not have tables yet."""
+        self.release()  # a try that got the lock but not the database would stand in its own way
+        return self._lock_file() if self._store.is_sqlite else self._lock_server()
 
     @contextmanager
     def transaction(self, what: str = "") -> Iterator[Session]:

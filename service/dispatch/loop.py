@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -29,8 +28,10 @@ from service.dispatch.race import Races
 from service.dispatch.runs import MOST_TOGETHER, Runs
 from service.dispatch.sharing import Sharing
 from service.dispatch.slots import Slots
+from service.dispatch.tally import Tally
 from service.errors import LeadershipLost
 from service.lifecycle import Desired
+from service.schemas.catalog import WorkerDocument
 from service.store.engine import Store
 from service.store.queries import unsettled_studies, with_waiting_packs
 from service.store.tables import Pack, Study
@@ -85,6 +86,7 @@ class Dispatcher:
         self.leads = threading.Event()
         self._backlog = Backlog()
         self._sharing = Sharing()
+        self.tally = Tally()
         self._studies: list[Study] = []
         """Those that want slots, as of the last look."""
         self._retrying: set[str] = set()
@@ -108,7 +110,14 @@ class Dispatcher:
         self._thread.join(timeout=STOP_SECONDS)
         self._chores.close()
 
-    def workers(self) -> list[dict[str, Any]]:
+    def scheduler(self) -> str:
+        """`connected`, `away`, or `not needed` where another one leads."""
+        hands = self._hands
+        if hands is not None and hands.cluster.alive:
+            return "connected"
+        return "not needed" if self.state == "waiting" else "away"
+
+    def workers(self) -> list[WorkerDocument]:
         """Every slot with what it does now."""
         hands = self._hands
         if hands is None:
@@ -123,6 +132,7 @@ class Dispatcher:
                 "pid": slot.announcement.pid,
                 "pack": leases[slot.address].pack if slot.address in leases else None,
                 "study": leases[slot.address].study_id if slot.address in leases else None,
+                "trainings_per_second": self.tally.rate(slot.name),
             }
             for slot in hands.slots.all()
         ]
@@ -170,7 +180,7 @@ class Dispatcher:
         if self._hands is None:
             cluster = self._connect()
             slots = Slots(cluster, self._chores)
-            runs = Runs(self.leadership, self._chores, cluster, slots, self._backlog)
+            runs = Runs(self.leadership, self._chores, cluster, slots, self._backlog, self.tally)
             self._hands = _Hands(cluster, slots, runs)
         return True
 

@@ -18,6 +18,7 @@ from service.dispatch.chores import Chores, passes
 from service.dispatch.cluster import Cluster, Slot
 from service.dispatch.leader import Leadership
 from service.dispatch.slots import Slots
+from service.dispatch.tally import End, Tally
 from service.store.engine import Store
 from service.store.tables import Pack
 from studies.results import TrainingResult
@@ -62,18 +63,30 @@ class Run:
         """(pack, attempt)"""
         return self.lease.pack, self.lease.attempt
 
+    @property
+    def named(self) -> dict[str, str | int]:
+        """What every line of the log about it carries."""
+        return {"study": self.lease.study_id, "pack": self.lease.pack, "attempt": self.lease.attempt}
+
 
 class Runs:
     """The running attempts of this dispatcher."""
 
     def __init__(
-        self, leadership: Leadership, chores: Chores, cluster: Cluster, slots: Slots, backlog: Backlog
+        self,
+        leadership: Leadership,
+        chores: Chores,
+        cluster: Cluster,
+        slots: Slots,
+        backlog: Backlog,
+        tally: Tally,
     ) -> None:
         self._leadership = leadership
         self._chores = chores
         self._cluster = cluster
         self._slots = slots
         self._backlog = backlog
+        self._tally = tally
         self._runs: dict[tuple[str, int], Run] = {}
         self._results: list[Result] = []
         """That have arrived and are not stored."""
@@ -101,12 +114,13 @@ class Runs:
     def stop(self, run: Run) -> None:
         """Make a pack that is no longer wanted end; its result will be refused."""
         self._runs.pop(run.key, None)
+        self._tally.ended(End.STOPPED)
         address, (pack, attempt) = run.slot.address, run.key
         run.future.cancel()  # does not stop what already runs
         self._chores.start(
             lambda: self._cluster.stop(address, pack, attempt),
             lambda _nothing: None,
-            lambda error: log.info("pack not stopped", pack=pack, error=str(error)[:200]),
+            lambda error: log.info("pack not stopped", **run.named, error=str(error)[:200]),
         )
 
     def give_back(self, run: Run, why: str) -> None:
@@ -114,7 +128,8 @@ class Runs:
         with self._leadership.transaction("give-back") as session:
             accept.give_back(session, *run.key, why)
         self._runs.pop(run.key, None)
-        log.info("pack given back", pack=run.lease.pack, attempt=run.lease.attempt, why=why)
+        self._tally.ended(End.GIVEN_BACK)
+        log.info("pack given back", **run.named, why=why)
 
     def give_back_lost(self) -> None:
         """A pack whose worker left without an error would wait for it for ever."""
@@ -130,12 +145,12 @@ class Runs:
     def give_back_unknown(self, store: Store) -> None:
         """A lease whose commit went through, although the connection broke before it was confirmed, runs nowhere."""
         with store.read() as session:
-            query = sa.select(Pack.id, Pack.attempt).where(Pack.state == "running")
-            unknown = [(pack, attempt) for pack, attempt in session.execute(query) if (pack, attempt) not in self._runs]
-        for pack, attempt in unknown:
+            query = sa.select(Pack.id, Pack.attempt, Pack.study_id).where(Pack.state == "running")
+            unknown = [row for row in session.execute(query) if row[:2] not in self._runs]
+        for pack, attempt, study_id in unknown:
             with self._leadership.transaction("give-back") as session:
                 accept.give_back(session, pack, attempt, "it was leased while the database went away")
-            log.info("lease without a run given back", pack=pack, attempt=attempt)
+            log.info("lease without a run given back", study=study_id, pack=pack, attempt=attempt)
 
     def write_progress(self) -> None:
         """Store how far the running packs are, now and then."""
@@ -209,11 +224,14 @@ class Runs:
         if not stored:
             self._backlog.forget(run.lease.study_id)  # its packs may have been discarded
         run.took(result.seconds)
+        if stored:
+            device = run.slot.announcement.device_name
+            self._tally.accepted(run.slot.name, device, result.trainings, result.seconds)
+        else:
+            self._tally.ended(End.REFUSED)
         log.info(
             "pack accepted" if stored else "late result refused",
-            study=run.lease.study_id,
-            pack=run.lease.pack,
-            attempt=run.lease.attempt,
+            **run.named,
             trainings=len(result.trainings),
             seconds=round(result.seconds, 2),
         )
@@ -242,7 +260,8 @@ class Runs:
         with self._leadership.transaction("charge") as session:
             fate = quarantine.charge(session, *run.key, evidence, fits)
         self._runs.pop(run.key, None)
-        log.warning("pack failed", pack=run.lease.pack, attempt=run.lease.attempt, fate=fate, evidence=evidence[:500])
+        self._tally.ended(End.CHARGED, quarantined=fate is quarantine.Fate.QUARANTINE)
+        log.warning("pack failed", **run.named, fate=fate, evidence=evidence[:500])
 
 
 def _told(error: Exception) -> str:

@@ -72,6 +72,7 @@ def losses(library: Library) -> str:
     rows: list[tuple[str, ...]] = []
     for first, second in combinations(studies, 2):
         found = pair_answer(first.member, second.member, first.images)
+        assert found["best"] is not None, "trained studies share more than one replicate"
         chosen = found["best"]["selections"]
         rows.append(
             (

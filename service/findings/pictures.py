@@ -25,7 +25,7 @@ def draw_landscapes(library: Library, names: Sequence[str], folder: Path) -> lis
 
 def _scene(study: Trained) -> Scene:
     shown = {"name": study.spec.name, "spec": study.spec.to_json()}
-    return Scene(shown, dict(study.comparison), [_cell(study, row) for row in range(len(study.grid))], {})
+    return Scene(shown, study.comparison, [_cell(study, row) for row in range(len(study.grid))], {})
 
 
 def _cell(study: Trained, row: int) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""What the forms of the pages do: submit, estimate, pause, resume, cancel. Each ends at a page, as a form expects.
+"""What the forms of the pages do: submit and estimate, pause, resume, cancel, extend and delete.
+
+Each ends at a page, as a form expects.
 
 `service.guard` refuses what a foreign page sends; a browser names the page in `Origin`.
 """
@@ -6,7 +8,7 @@
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
@@ -17,7 +19,7 @@ from service import submission, suites
 from service.access.principal import Principal
 from service.api.body import read_body
 from service.api.context import Caller, Context, Shared
-from service.api.studies import cancel_study, pause_study, resume_study
+from service.api.studies import cancel_study, delete_study, extend, pause_study, resume_study
 from service.api.suites import cancel_suite
 from service.errors import Invalid, Unreadable
 from service.estimate import estimate
@@ -25,12 +27,13 @@ from service.pages import form as forms
 from service.pages.form import Values
 from service.pages.home import NewStudy, cost, preset_links
 from service.pages.rendering import respond
+from service.schemas.studies import StudyDocument
 from studies.catalog import suites as ready_suites
 from studies.fields import Problem
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 SEE_OTHER = 303
-CARRIED_OUT: dict[str, Callable[[str, Context], dict[str, Any]]] = {
+CARRIED_OUT: dict[str, Callable[[str, Context], StudyDocument]] = {
     "cancel": cancel_study,
     "pause": pause_study,
     "resume": resume_study,
@@ -59,6 +62,22 @@ async def estimate_form(request: Request, context: Shared) -> Response:
     """Show the form with what the study in it would cost, or what is wrong with it."""
     values = await form_values(request)
     return await run_in_threadpool(lambda: respond(request, "new.html", new_study(context, values, None)))
+
+
+@router.post("/studies/{study_id}/extend")
+async def extend_form(study_id: str, request: Request, context: Shared) -> Response:
+    """Add the runs in the form, then show the study."""
+    runs = _first(await form_values(request), "runs").strip()
+    document = {"runs": int(runs) if runs.isascii() and runs.isdigit() else runs}
+    await run_in_threadpool(extend, context, study_id, document)
+    return RedirectResponse(f"/studies/{study_id}", SEE_OTHER)
+
+
+@router.post("/studies/{study_id}/delete")
+def delete(study_id: str, context: Shared) -> Response:
+    """Delete a study that has ended, then show the others."""
+    delete_study(study_id, context)
+    return RedirectResponse("/", SEE_OTHER)
 
 
 @router.post("/studies/{study_id}/{action}")

@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 
@@ -13,23 +13,31 @@ from service.api.context import Context
 from service.api.suites import read_table
 from service.errors import GoldenbenchError
 from service.lifecycle import TERMINAL, Status
+from service.pairs import read_pair
+from service.schemas.studies import ComparisonDocument, StudyDocument
+from service.schemas.suites import SuiteDocument, SuiteTableDocument
 from studies.datasets.errors import UnknownDataset
+from studies.documents.pair import PairDocument
 from studies.fields import SpecError
+from studies.pair_answer import pair_answer
 
 WAIT_SECONDS = 0.4
 """How long a page waits for an answer; what comes later is for the next look."""
 REST = 10.0
 """After an answer to what still goes on, a rest of so many times what it took: at most a tenth of one processor."""
+RETRY_SECONDS = 60.0
+"""After which an answer that could not be computed is tried again without anybody looking at it."""
 KEPT = 256
 """Questions whose latest answer is remembered."""
 
 Kept = TypeVar("Kept")
+Answer = TypeVar("Answer")
 
 log = structlog.get_logger("goldenbench.pages")
 
 
 @dataclass(frozen=True)
-class Question:
+class Question(Generic[Answer]):
     """Something that takes a while to compute."""
 
     key: str
@@ -37,14 +45,14 @@ class Question:
     """what the answer depends on: another state, another answer"""
     final: bool
     """whether the state will stay"""
-    compute: Callable[[], Awaitable[dict[str, Any]]]
+    compute: Callable[[], Awaitable[Answer]]
 
 
 @dataclass(frozen=True)
-class Look:
+class Look(Generic[Answer]):
     """What is known of an answer at the moment."""
 
-    answer: dict[str, Any] | None
+    answer: Answer | None
     """the latest; None before there is one"""
     pending: bool
     """whether the final one is still being computed"""
@@ -56,9 +64,30 @@ class Look:
 class _Seen:
     """One finished answer."""
 
-    answer: dict[str, Any]
+    answer: Any
     state: tuple[Any, ...]
     rests_until: float
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An answer that could not be computed."""
+
+    why: str
+    state: tuple[Any, ...]
+    rests_until: float
+
+
+@dataclass(frozen=True)
+class Badge:
+    """The verdict of a study in a list."""
+
+    word: str
+    """empty while it is not known, and for a study that is not completed"""
+    awaited: bool
+    """whether it is being computed"""
+    problem: str
+    """why it cannot be; empty while nothing is wrong"""
 
 
 class Answers:
@@ -66,40 +95,50 @@ class Answers:
 
     def __init__(self) -> None:
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
-        self._problems: OrderedDict[str, str] = OrderedDict()
+        self._failures: OrderedDict[str, _Failure] = OrderedDict()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._reading: asyncio.Task[None] | None = None
 
-    async def look(self, question: Question) -> Look:
+    async def look(self, question: Question[Answer]) -> Look[Answer]:
         """The newest answer that can be had within WAIT_SECONDS."""
         if self._is_due(question):
             await asyncio.wait([self._start(question)], timeout=WAIT_SECONDS)
-        seen, problem = self._seen.get(question.key), self._problems.get(question.key, "")
+        seen, problem = self._seen.get(question.key), self.problem(question)
         pending = question.final and self.known(question) is None and not problem
         return Look(None if seen is None else seen.answer, pending, problem)
 
-    def known(self, question: Question) -> dict[str, Any] | None:
+    def known(self, question: Question[Answer]) -> Answer | None:
         """The answer, if it is there already."""
         seen = self._seen.get(question.key)
         return seen.answer if seen is not None and seen.state == question.state else None
 
-    def read_ahead(self, questions: Sequence[Question]) -> None:
+    def problem(self, question: Question[Any]) -> str:
+        """Why the answer could not be computed; empty if nothing was wrong so far."""
+        failure = self._failures.get(question.key)
+        return failure.why if failure is not None and failure.state == question.state else ""
+
+    def read_ahead(self, questions: Sequence[Question[Any]]) -> None:
         """Have answers computed one after another, for a later look."""
-        due = [question for question in questions if self._is_due(question)]
+        due = [question for question in questions if self._is_due(question) and not self._rests(question)]
         if due and (self._reading is None or self._reading.done()):
             self._reading = asyncio.create_task(self._read(due))
 
-    async def _read(self, questions: Sequence[Question]) -> None:
+    async def _read(self, questions: Sequence[Question[Any]]) -> None:
         for question in questions:
             await asyncio.wait([self._start(question)])
 
-    def _is_due(self, question: Question) -> bool:
+    def _is_due(self, question: Question[Any]) -> bool:
         seen = self._seen.get(question.key)
         if seen is None or seen.state == question.state:
             return seen is None
         return question.final or time.monotonic() > seen.rests_until
 
-    def _start(self, question: Question) -> asyncio.Task[None]:
+    def _rests(self, question: Question[Any]) -> bool:
+        """Whether it has failed a short while ago."""
+        failure = self._failures.get(question.key)
+        return failure is not None and failure.state == question.state and time.monotonic() < failure.rests_until
+
+    def _start(self, question: Question[Any]) -> asyncio.Task[None]:
         """The computation of an answer, one at a time for each key."""
         found = self._tasks.get(question.key)
         if found is None:
@@ -107,17 +146,18 @@ class Answers:
             found.add_done_callback(lambda _done: self._tasks.pop(question.key))
         return found
 
-    async def _compute(self, question: Question) -> None:
+    async def _compute(self, question: Question[Any]) -> None:
         began = time.monotonic()
         try:
             answer = await question.compute()
         except Exception as error:  # the page shows the state without it, and asks again at the next look
             log.warning("no answer", question=question.key, error=repr(error))
-            _keep(self._problems, question.key, _why(error))
+            rests_until = time.monotonic() + RETRY_SECONDS
+            _keep(self._failures, question.key, _Failure(_why(error), question.state, rests_until))
             return
         now = time.monotonic()
         _keep(self._seen, question.key, _Seen(answer, question.state, now + REST * (now - began)))
-        self._problems.pop(question.key, None)
+        self._failures.pop(question.key, None)
 
 
 def _keep(kept: OrderedDict[str, Kept], key: str, value: Kept) -> None:
@@ -137,7 +177,7 @@ def _why(error: Exception) -> str:
     return "an error of the service; its log says more"
 
 
-def about_study(context: Context, study: dict[str, Any]) -> Question:
+def about_study(context: Context, study: StudyDocument) -> Question[ComparisonDocument]:
     """What the comparison of a study says.
 
     Args:
@@ -149,7 +189,7 @@ def about_study(context: Context, study: dict[str, Any]) -> Question:
     return Question(f"study {study['id']}", state, final, lambda: context.reports.comparison(study["id"]))
 
 
-def about_suite(context: Context, suite: dict[str, Any]) -> Question:
+def about_suite(context: Context, suite: SuiteDocument) -> Question[SuiteTableDocument]:
     """What the table of a suite says; arguments as for `about_study`."""
     state = (*(one["status"] for one in suite["studies"]), suite["progress"]["done"], suite["progress"]["total"])
     return Question(
@@ -157,9 +197,29 @@ def about_suite(context: Context, suite: dict[str, Any]) -> Question:
     )
 
 
-def verdicts(answers: Answers, context: Context, studies: Sequence[dict[str, Any]]) -> list[str | None]:
-    """The verdicts of the completed ones among some studies, as far as they are known; the others will be soon."""
+def about_pair(context: Context, a: StudyDocument, b: StudyDocument) -> Question[PairDocument]:
+    """What the comparison of two studies says; arguments as for `about_study`."""
+    state = tuple((one["status"], one["looks"], one["progress"]["done"]) for one in (a, b))
+
+    async def compute() -> PairDocument:
+        members = await asyncio.to_thread(read_pair, context.store, a["id"], b["id"])
+        return await context.reports.run(pair_answer, *members)
+
+    return Question(f"pair {a['id']} {b['id']}", state, {a["status"], b["status"]} <= TERMINAL, compute)
+
+
+def badges(answers: Answers, context: Context, studies: Sequence[StudyDocument]) -> list[Badge]:
+    """The verdicts of the completed ones among some studies, as far as they are known; the others will be soon.
+
+    They are kept in memory, so a service that has just begun computes those on the page that somebody looks at.
+    """
     asked = {study["id"]: about_study(context, study) for study in studies if study["status"] == Status.COMPLETED}
     answers.read_ahead(list(asked.values()))
-    known = {study_id: answers.known(question) for study_id, question in asked.items()}
-    return [answer["verdict"] if (answer := known.get(study["id"])) else None for study in studies]
+    return [_badge(answers, asked.get(study["id"])) for study in studies]
+
+
+def _badge(answers: Answers, question: Question[ComparisonDocument] | None) -> Badge:
+    if question is None:
+        return Badge("", awaited=False, problem="")
+    answer, problem = answers.known(question), answers.problem(question)
+    return Badge("" if answer is None else answer["verdict"], answer is None and not problem, problem)

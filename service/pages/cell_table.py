@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from service.pages import wording
 from service.pages.marks import told
+from service.plots.footing import footing
 from service.plots.lattice import Lattice
+from service.schemas.data import CellDocument
+from service.schemas.studies import ComparisonDocument
 
 
 @dataclass(frozen=True)
@@ -29,27 +31,30 @@ class CellTable:
     """(point, cell) of those off the grid"""
 
 
-def cell_table(grid: Lattice, cells: Sequence[dict[str, Any]], best: int | None) -> CellTable:
+def cell_table(grid: Lattice, cells: Sequence[CellDocument], answer: ComparisonDocument | None) -> CellTable:
     """Arrange the cells.
 
     Args:
         grid: where its cells lie.
         cells: cell documents by index.
-        best: the best cell's index, if one is known.
+        answer: the comparison, if there is one.
     """
+    means = footing(cells, answer)
+    best = None if answer is None or answer["best"] is None else answer["best"]["cell"]
+    entries = [_entry(cell, mean, best) for cell, mean in zip(cells, means, strict=True)]
     rows = (
-        (wording.momentum(1 - rest), tuple(_entry(cells[index], best) for index in row))
+        (wording.momentum(1 - rest), tuple(entries[index] for index in row))
         for rest, row in zip(grid.remainders, grid.cells, strict=True)
     )
     outside = (
-        (wording.point(cell["learning_rate"], cell["momentum"]), _entry(cell, best))
+        (wording.point(cell["learning_rate"], cell["momentum"]), entries[cell["cell"]])
         for cell in cells
         if not cell["in_grid"]
     )
     return CellTable(tuple(map(wording.learning_rate, grid.rates)), tuple(rows), tuple(outside))
 
 
-def _entry(cell: dict[str, Any], best: int | None) -> Entry:
+def _entry(cell: CellDocument, mean: float | None, best: int | None) -> Entry:
     marks = [*cell["labels"], *(["best"] if cell["cell"] == best else [])]
-    text = wording.NOTHING if cell["mean"] is None else f"{100 * cell['mean']:.2f}"
-    return Entry(text, told(cell), ", ".join(marks))
+    text = wording.NOTHING if mean is None else f"{100 * mean:.2f}"
+    return Entry(text, told(cell, mean), ", ".join(marks))

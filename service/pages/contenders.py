@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from service.curves import Band, bands
 from service.pages import wording
 from service.plots import scene
+from service.schemas.studies import ComparisonDocument
 from service.store.queries import scores
 
 MOST_DRAWN = 8
@@ -30,7 +31,7 @@ class Contender:
     band: Band
 
 
-def read_contenders(session: Session, study_id: str, answer: dict[str, Any]) -> tuple[Contender, ...]:
+def read_contenders(session: Session, study_id: str, answer: ComparisonDocument) -> tuple[Contender, ...]:
     """The contenders of a comparison that have a training, each cell once, at most MOST_DRAWN.
 
     Args:
@@ -40,7 +41,7 @@ def read_contenders(session: Session, study_id: str, answer: dict[str, Any]) -> 
     """
     names: dict[int, list[str]] = {}
     for one in scene.contenders(answer):
-        name = answer["prescribed"]["label"] if one.role == "prescribed" else one.name
+        name = str(answer["prescribed"]["label"]) if one.role == "prescribed" else one.name
         names.setdefault(one.cell, []).append(name)
     shown = list(names)[:MOST_DRAWN]
     points = {one["cell"]: one for one in (answer["prescribed"], answer["best"], *answer["references"]) if one}

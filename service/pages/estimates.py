@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from service.pages import wording
 from service.pages.scale import Frame, Scale, Tick, linear_values, spread
+from service.schemas.studies import ComparisonDocument
+from studies.documents.comparison import PopulationDocument, RegretDocument
 
 WIDTH, LEFT, RIGHT, TOP, BELOW = 440.0, 10.0, 10.0, 26.0, 40.0
 ROW = 46.0
@@ -51,7 +52,7 @@ class Estimates:
     margin_text_x: float
 
 
-def estimates(answer: dict[str, Any]) -> Estimates | None:
+def estimates(answer: ComparisonDocument) -> Estimates | None:
     """Draw the estimates of a comparison; None while it has none."""
     regret, margin = answer["regret"], answer["margin"]
     if regret["estimate"] is None:
@@ -64,7 +65,7 @@ def estimates(answer: dict[str, Any]) -> Estimates | None:
     return Estimates(frame, bars, zero, edge, round(edge - zero, 1), f"margin {wording.points(margin)}", text_x)
 
 
-def _scale(answer: dict[str, Any]) -> Scale:
+def _scale(answer: ComparisonDocument) -> Scale:
     """From the least of the estimates to the greatest, with zero and the margin inside."""
     regret, new_data = answer["regret"], answer["populations"]["new_data"]
     ends = [regret["estimate"], regret["high"], MARGINS_SHOWN * answer["margin"]]
@@ -75,9 +76,10 @@ def _scale(answer: dict[str, Any]) -> Scale:
     return Scale(low - room, high + room, LEFT, WIDTH - RIGHT)
 
 
-def _bars(answer: dict[str, Any], across: Scale) -> Iterator[Bar]:
+def _bars(answer: ComparisonDocument, across: Scale) -> Iterator[Bar]:
     regret, populations = answer["regret"], answer["populations"]
     seeds, new_data = populations["seeds"], populations["new_data"]
+    assert seeds is not None, "it is there with the first replicate"
     n = wording.count(answer["n"], "paired replicate")
     sure = wording.level(answer["level"])
     biased = f"the best cell's mean minus the prescribed point's, {n}; a winner chosen by luck makes it too large"
@@ -118,8 +120,11 @@ def _point(index: int, name: str, value: float | None, told: str, across: Scale,
     return _bar(index, name, text, told, point=at, hollow=hollow)
 
 
-def _interval(index: int, name: str, span: dict[str, Any], told: str, across: Scale, strong: bool = False) -> Bar:
+def _interval(
+    index: int, name: str, span: RegretDocument | PopulationDocument, told: str, across: Scale, strong: bool = False
+) -> Bar:
     low, high = span["low"], span["high"]
+    assert low is not None, "the interval of a regret has a lower limit, 0 at the least"
     text = f"{wording.points(low)} to {'no upper limit' if high is None else wording.points(high)}"
     ends = (across(low), across(across.high if high is None else high))
     return _bar(index, name, text, told, ends=ends, open=high is None, strong=strong)

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from service.lifecycle import TERMINAL, Action, Status
 from service.pages import wording
 from service.pages.wording import Fact
+from service.schemas.studies import StudyDocument
 
 ACTIONS: dict[Status, tuple[Action, ...]] = {
     Status.QUEUED: (Action.PAUSE, Action.CANCEL),
@@ -37,7 +37,7 @@ class Head:
     """whether it may still change by itself"""
 
 
-def head(study: dict[str, Any]) -> Head:
+def head(study: StudyDocument) -> Head:
     """The head of a study document."""
     status, progress, spec = Status(study["status"]), study["progress"], study["spec"]
     goes_on = status not in TERMINAL

@@ -1,4 +1,4 @@
-"""The landscape as a heat map: how far each cell's mean accuracy lies below the best cell's.
+"""The landscape as a heat map: how far each cell's mean accuracy lies below the best cell's, on one footing.
 
 The shades are steps of the claim's margin, so that a flat landscape looks flat, one cliff does not take all the
 colours, and the two brightest shades are what the claim calls near.
@@ -6,13 +6,15 @@ colours, and the two brightest shades are what the claim calls near.
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from service.pages.marks import Mark, marks, place, told
 from service.pages.scale import Frame, Scale, Tick, round_values, spread
+from service.plots.footing import footing
 from service.plots.lattice import Lattice
+from service.schemas.data import CellDocument
+from service.schemas.studies import ComparisonDocument
 
 STEPS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0)
 """Where the shade changes: margins below the best mean."""
@@ -94,9 +96,9 @@ class Heatmap:
 
 def heatmap(
     grid: Lattice,
-    cells: Sequence[dict[str, Any]],
+    cells: Sequence[CellDocument],
     margin: float,
-    answer: dict[str, Any] | None,
+    answer: ComparisonDocument | None,
     references: Sequence[int],
 ) -> Heatmap:
     """Draw a landscape.
@@ -112,17 +114,17 @@ def heatmap(
     members = frozenset() if answer is None else frozenset(answer["confidence_set"]["cells"])
     across, up = _scales(grid, cells)
     frame = _frame(across, up)
-    highest = max((cell["mean"] for cell in cells if cell["mean"] is not None), default=0.0)
-
-    def colour(cell: dict[str, Any]) -> int | None:
-        return None if cell["mean"] is None else shade(cell["mean"], highest, margin)
+    means = footing(cells, answer)
+    highest = max((mean for mean in means if mean is not None), default=0.0)
+    shades = [None if mean is None else shade(mean, highest, margin) for mean in means]
+    texts = [told(cell, mean) for cell, mean in zip(cells, means, strict=True)]
 
     swatch = (frame.right - frame.left) / SHADES
     told_points = [f"{100 * margin * step:.3g}" for step in (0.0, *STEPS)]
     return Heatmap(
         frame=frame,
-        squares=tuple(_squares(grid, cells, across, up, colour)),
-        marks=marks(cells, best, references, across, up, colour),
+        squares=tuple(_squares(grid, cells, across, up, means, shades, texts)),
+        marks=marks(cells, best, references, across, up, shades, texts),
         outline=_outline(grid, members, across, up),
         outline_title=f"Confidence set: {len(members)} of {len(cells)} cells cannot be told from the best",
         line=_equal_rate(cells[0], across, up),
@@ -140,7 +142,7 @@ def shade(mean: float, highest: float, margin: float) -> int:
     return bisect_right(STEPS, (highest - mean) / margin)
 
 
-def _scales(grid: Lattice, cells: Sequence[dict[str, Any]]) -> tuple[Scale, Scale]:
+def _scales(grid: Lattice, cells: Sequence[CellDocument]) -> tuple[Scale, Scale]:
     """The axes, of one scale where the picture's shape allows: then distances are decades in every direction."""
     x, y = ([math.log10(edge) for edge in edges] for edges in (grid.rate_edges, grid.remainder_edges))
     near = [
@@ -178,10 +180,12 @@ def _frame(across: Scale, up: Scale) -> Frame:
 
 def _squares(
     grid: Lattice,
-    cells: Sequence[dict[str, Any]],
+    cells: Sequence[CellDocument],
     across: Scale,
     up: Scale,
-    colour: Callable[[dict[str, Any]], int | None],
+    means: Sequence[float | None],
+    shades: Sequence[int | None],
+    texts: Sequence[str],
 ) -> Iterator[Square]:
     x = [across(math.log10(edge)) for edge in grid.rate_edges]
     y = [up(math.log10(edge)) for edge in grid.remainder_edges]
@@ -189,8 +193,7 @@ def _squares(
         for column, index in enumerate(indices):
             cell = cells[index]
             width, height = round(x[column + 1] - x[column], 1), round(y[row + 1] - y[row], 1)
-            mean = cell["mean"]
-            room = mean is not None and width >= NUMBER_WIDTH and height >= NUMBER_HEIGHT
+            mean, room = means[index], width >= NUMBER_WIDTH and height >= NUMBER_HEIGHT
             yield Square(
                 row=row,
                 column=column,
@@ -198,12 +201,12 @@ def _squares(
                 y=y[row],
                 width=width,
                 height=height,
-                shade=colour(cell),
-                text=f"{100 * mean:.2f}" if room else "",
+                shade=shades[index],
+                text=f"{100 * mean:.2f}" if room and mean is not None else "",
                 text_x=round(x[column] + width / 2, 1),
                 text_y=round(y[row + 1] - 4, 1),
                 diverged=cell["diverged"] > 0,
-                title=told(cell),
+                title=texts[index],
             )
 
 
@@ -215,7 +218,7 @@ def _outline(grid: Lattice, members: frozenset[int], across: Scale, up: Scale) -
     return "".join(f"M{x1:g} {y1:g}L{x2:g} {y2:g}" for x1, y1, x2, y2 in sides)
 
 
-def _equal_rate(prescribed: dict[str, Any], across: Scale, up: Scale) -> Line | None:
+def _equal_rate(prescribed: CellDocument, across: Scale, up: Scale) -> Line | None:
     """Where learning rate / (1 - momentum) is the prescribed point's: x - y is constant."""
     x, y = place(prescribed)
     start, end = max(across.low, up.low + x - y), min(across.high, up.high + x - y)

@@ -3,13 +3,15 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from service.lifecycle import Status
 from service.pages import wording
+from service.pages.answers import Badge
 from service.pages.form import Form
 from service.pages.head import Head
 from service.pages.wording import Fact
+from service.pages.workers import ListedWorker
+from service.schemas.studies import EstimateDocument
+from service.schemas.suites import SuiteDocument
 from studies import golden
 from studies.catalog import presets, suites
 from studies.grid import cells
@@ -20,10 +22,7 @@ class Listed:
     """One study in the list."""
 
     head: Head
-    verdict: str
-    """of a completed study; empty while it is not known"""
-    awaited: bool
-    """whether the verdict is being computed"""
+    badge: Badge
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,7 @@ class HomePage:
     """address of the next page of studies"""
     refresh_seconds: int | None
     """how soon the list may have changed; None if nothing is going on"""
+    workers: tuple[ListedWorker, ...]
     suites: tuple[ListedSuite, ...]
     suite_presets: tuple[SuitePreset, ...]
     new: NewStudy
@@ -112,7 +112,7 @@ def suite_presets() -> tuple[SuitePreset, ...]:
     )
 
 
-def suites_listed(documents: Sequence[dict[str, Any]]) -> tuple[ListedSuite, ...]:
+def suites_listed(documents: Sequence[SuiteDocument]) -> tuple[ListedSuite, ...]:
     """Suites in a list."""
     return tuple(
         ListedSuite(
@@ -130,7 +130,7 @@ def prescribed_text() -> tuple[str, str]:
     return f"{golden.LEARNING_RATE:.6f}", f"{golden.MOMENTUM:.6f}"
 
 
-def cost(estimate: dict[str, Any]) -> Cost:
+def cost(estimate: EstimateDocument) -> Cost:
     """The facts of an estimate, as `/v1/estimates` gives it."""
     power = estimate["power"]
     devices = wording.count(max(1, estimate["devices"]), "device")
@@ -154,9 +154,6 @@ def cost(estimate: dict[str, Any]) -> Cost:
     return Cost(tuple(facts))
 
 
-def listed(heads: Sequence[Head], verdicts: Sequence[str | None]) -> tuple[Listed, ...]:
+def listed(heads: Sequence[Head], badges: Sequence[Badge]) -> tuple[Listed, ...]:
     """The list with its verdicts."""
-    return tuple(
-        Listed(head, verdict or "", head.status == Status.COMPLETED and verdict is None)
-        for head, verdict in zip(heads, verdicts, strict=True)
-    )
+    return tuple(Listed(head, badge) for head, badge in zip(heads, badges, strict=True))

@@ -1,12 +1,12 @@
 """The marks of the heat map: the prescribed point, the best cell, the references; and a cell in words."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from service.pages import wording
 from service.pages.scale import Scale
+from service.schemas.data import CellDocument
 
 NEAR = 15.0
 """Two marks closer than this are moved apart."""
@@ -32,12 +32,13 @@ class Mark:
 
 
 def marks(
-    cells: Sequence[dict[str, Any]],
+    cells: Sequence[CellDocument],
     best: int | None,
     references: Sequence[int],
     across: Scale,
     up: Scale,
-    colour: Callable[[dict[str, Any]], int | None],
+    shades: Sequence[int | None],
+    texts: Sequence[str],
 ) -> tuple[Mark, ...]:
     """The best cell and the prescribed point where they are, references beside what they would cover.
 
@@ -51,8 +52,8 @@ def marks(
         if across.holds(at[0]) and up.holds(at[1]):
             x, y = across(at[0]), up(at[1])
             seat = _seat(x, y, [(mark.x, mark.y) for mark in found]) if kind == "reference" else (x, y)
-            title = f"{'best cell' if kind == 'best' else kind}: {told(cells[index])}"
-            found.append(Mark(kind, number, *seat, x, y, seat != (x, y), colour(cells[index]), title))
+            title = f"{'best cell' if kind == 'best' else kind}: {texts[index]}"
+            found.append(Mark(kind, number, *seat, x, y, seat != (x, y), shades[index], title))
     return tuple(found)
 
 
@@ -67,13 +68,18 @@ def _seat(x: float, y: float, taken: Sequence[tuple[float, float]]) -> tuple[flo
 _DIRECTIONS = ((0.7, -0.72), (-0.7, -0.72), (0.7, 0.72), (-0.7, 0.72))
 
 
-def place(cell: dict[str, Any]) -> tuple[float, float]:
+def place(cell: CellDocument) -> tuple[float, float]:
     """(log10 learning rate, log10(1 - momentum)) of a cell document."""
     return math.log10(cell["learning_rate"]), math.log10(1 - cell["momentum"])
 
 
-def told(cell: dict[str, Any]) -> str:
-    """A cell in words."""
+def told(cell: CellDocument, mean: float | None) -> str:
+    """A cell in words.
+
+    Args:
+        cell: its document, with the mean over its own trainings.
+        mean: on the footing of the prescribed point; said where it differs.
+    """
     at = wording.point(cell["learning_rate"], cell["momentum"])
     name = f"{', '.join(cell['labels'])} {at}" if cell["labels"] else at
     if cell["mean"] is None:
@@ -82,4 +88,7 @@ def told(cell: dict[str, Any]) -> str:
     if cell["std"] is not None:
         text += f", standard deviation {wording.points(cell['std'])}"
     text += f", {cell['diverged']} diverged" if cell["diverged"] else ""
-    return text + ("" if cell["dropped_after"] is None else ", dropped by the race")
+    text += "" if cell["dropped_after"] is None else ", dropped by the race"
+    if mean is not None and wording.percent(mean) != wording.percent(cell["mean"]):
+        text += f"; {wording.percent(mean)} beside the prescribed point, over the replicates that both have"
+    return text

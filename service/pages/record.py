@@ -1,14 +1,14 @@
 """What a study was made of, and where its data and pictures are."""
 
-from typing import Any
-
 from service.pages import wording
+from service.schemas.data import ManifestDocument
+from service.schemas.studies import StudyLinks
 
 
-def manifest(document: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+def manifest(document: ManifestDocument) -> tuple[tuple[str, str], ...]:
     """The manifest as pairs of name and text."""
     packs = document["packs"]
-    times = [document[name] for name in ("created_at", "started_at", "finished_at")]
+    times = [document["created_at"], document["started_at"], document["finished_at"]]
     return (
         ("Fingerprint", document["fingerprint"]),
         ("Data set", f"{document['dataset']['name']}, {document['dataset']['source']}"),
@@ -23,7 +23,7 @@ def manifest(document: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     )
 
 
-def downloads(links: dict[str, str], has_curves: bool, has_ridge: bool) -> tuple[tuple[str, str], ...]:
+def downloads(links: StudyLinks, has_curves: bool, has_ridge: bool) -> tuple[tuple[str, str], ...]:
     """Name and address of the data, and of the pictures that can be drawn already."""
     data = (
         ("Replicates, CSV", f"{links['replicates']}?format=csv"),

@@ -31,6 +31,7 @@ class Shell:
     """whether there is a login to end"""
     may_change: bool
     """whether whoever looks may submit and control studies"""
+    may_delete: bool
 
 
 def respond(
@@ -46,5 +47,5 @@ def respond(
         headers: further headers.
     """
     caller: Principal = getattr(request.state, "principal", NOBODY)  # the door lets no refused request have one
-    shell = Shell(bool(caller.login), caller.scope >= Scope.SUBMIT)
+    shell = Shell(bool(caller.login), caller.scope >= Scope.SUBMIT, caller.scope >= Scope.ADMIN)
     return _templates.TemplateResponse(request, name, {"page": page, "shell": shell}, status, headers)

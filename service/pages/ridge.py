@@ -3,10 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from service.pages import wording
 from service.pages.scale import AccuracyScale, Frame, Scale, Tick, round_values, spread
+from service.plots.footing import footing
+from service.schemas.data import CellDocument
+from service.schemas.studies import ComparisonDocument
+from studies.documents.comparison import DiagonalDocument
 
 MOST_LINES = 21
 """Diagonals that are drawn: the prescribed point's and those of the nearest effective rates."""
@@ -45,7 +48,7 @@ class RidgePlot:
     """where means are within the margin of the best one"""
 
 
-def ridge_plot(answer: dict[str, Any], cells: Sequence[dict[str, Any]]) -> RidgePlot | None:
+def ridge_plot(answer: ComparisonDocument, cells: Sequence[CellDocument]) -> RidgePlot | None:
     """Draw the diagonals of a comparison.
 
     Args:
@@ -66,7 +69,9 @@ def ridge_plot(answer: dict[str, Any], cells: Sequence[dict[str, Any]]) -> Ridge
     room = max(0.05 * (high - low), 0.02)
     # The momentum grows to the right, so 1 - momentum falls.
     across = Scale(low - room, high + room, WIDTH - RIGHT, LEFT)
-    best = answer["best"]["mean"]
+    assert answer["best"] is not None, "diagonals come with a best cell"
+    best = footing(cells, answer)[answer["best"]["cell"]]
+    assert best is not None
     near = best - answer["margin"]
     up = AccuracyScale.around([best, near, *(mean for one in found for mean in one["mean"])], HEIGHT - BELOW, TOP)
     rests = round_values(10**across.low, min(1.0, 10**across.high))
@@ -91,7 +96,7 @@ def ridge_plot(answer: dict[str, Any], cells: Sequence[dict[str, Any]]) -> Ridge
     return RidgePlot(frame, drawn, caption, up(best), round(up(near) - up(best), 1))
 
 
-def _diagonal(diagonal: dict[str, Any], cells: Sequence[dict[str, Any]], across: Scale, up: AccuracyScale) -> Diagonal:
+def _diagonal(diagonal: DiagonalDocument, cells: Sequence[CellDocument], across: Scale, up: AccuracyScale) -> Diagonal:
     rate = f"{diagonal['effective_learning_rate']:.3g}"
     rows = zip(diagonal["cells"], diagonal["momentum"], diagonal["mean"], strict=True)
     spots = [

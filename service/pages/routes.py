@@ -1,13 +1,14 @@
-"""The pages that are read: `/`, `/studies/{id}`, `/suites/{id}` and `/docs`."""
+"""The pages that are read: `/`, `/studies/{id}` and its comparison with another, `/suites/{id}` and `/docs`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 from service.api.context import Context, Shared
@@ -15,13 +16,15 @@ from service.api.studies import get_studies, read_study
 from service.api.suites import get_suites, read_suite
 from service.errors import NotFound
 from service.pages import actions
-from service.pages.answers import Answers, about_study, about_suite, verdicts
+from service.pages.answers import Answers, Badge, about_pair, about_study, about_suite, badges
 from service.pages.form import filled
 from service.pages.head import head, in_motion
 from service.pages.home import HomePage, listed, prescribed_text, suite_presets, suites_listed
+from service.pages.pair import pair_page
 from service.pages.rendering import respond
 from service.pages.study import study_page
 from service.pages.suite import suite_page
+from service.pages.workers import workers_listed
 from studies.catalog import presets
 
 ASSETS = Path(__file__).parent / "static"
@@ -50,7 +53,7 @@ async def home(
 ) -> HTMLResponse:
     """The studies of this service, and the form for a new one."""
     found = await run_in_threadpool(get_studies, context, limit=LISTED, cursor=cursor, fingerprint=None)
-    known = verdicts(_answers(request), context, found["items"])
+    known = badges(_answers(request), context, found["items"])
     return await run_in_threadpool(_home, request, context, found, known, preset)
 
 
@@ -60,6 +63,20 @@ async def study(request: Request, study_id: str, context: Shared) -> HTMLRespons
     document = await run_in_threadpool(read_study, context, study_id)
     look = await _answers(request).look(about_study(context, document))
     return await run_in_threadpool(lambda: respond(request, "study.html", study_page(context, document, look)))
+
+
+@router.get("/studies/{study_id}/comparison")
+def choose_pair(study_id: str, other: str = "") -> Response:
+    """Go to the page of two studies, the second of which was chosen on the page of the first."""
+    return RedirectResponse(f"/studies/{quote(study_id, safe='')}/comparison/{quote(other, safe='')}", 303)
+
+
+@router.get("/studies/{study_id}/comparison/{other}")
+async def pair(request: Request, study_id: str, other: str, context: Shared) -> HTMLResponse:
+    """Two studies that share replicates."""
+    a, b = [await run_in_threadpool(read_study, context, one) for one in (study_id, other)]
+    look = await _answers(request).look(about_pair(context, a, b))
+    return await run_in_threadpool(lambda: respond(request, "pair.html", pair_page(a, b, look)))
 
 
 @router.get("/suites/{suite_id}")
@@ -98,7 +115,7 @@ def install(app: FastAPI) -> None:
 
 
 def _home(
-    request: Request, context: Context, found: Mapping[str, Any], known: list[str | None], preset: str
+    request: Request, context: Context, found: Mapping[str, Any], known: list[Badge], preset: str
 ) -> HTMLResponse:
     ready = presets()
     if preset not in ready:
@@ -109,7 +126,8 @@ def _home(
         *prescribed_text(),
         studies=studies,
         older=f"/?cursor={found['next']}" if found["next"] else None,
-        refresh_seconds=REFRESH_SECONDS if in_motion(heads) or any(one.awaited for one in studies) else None,
+        refresh_seconds=REFRESH_SECONDS if in_motion(heads) or any(one.badge.awaited for one in studies) else None,
+        workers=workers_listed(context.workers()),
         suites=suites_listed(get_suites(context, limit=LISTED)["items"]),
         suite_presets=suite_presets(),
         new=actions.new_study(context, filled(ready[preset].spec.to_json()), preset),

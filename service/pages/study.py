@@ -3,10 +3,10 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from service.api.context import Context
 from service.api.data import get_cells, get_manifest
+from service.lifecycle import TERMINAL, Status
 from service.pages import verdict as words
 from service.pages import wording
 from service.pages.answers import Look
@@ -21,13 +21,20 @@ from service.pages.record import downloads, manifest
 from service.pages.ridge import RidgePlot, ridge_plot
 from service.pages.verdict import Row, Secondary, Verdict
 from service.pages.wording import Fact
+from service.pairs import partners
 from service.plots.lattice import lattice
+from service.schemas.data import CellDocument
+from service.schemas.studies import ComparisonDocument, StudyDocument
+from service.store.tables import Study
 from studies.datasets import registry
+from studies.racing import MOST_LOOKS
 
 POLL_SECONDS = 1
 """How soon a page asks again for an answer that is being computed."""
 RETRY_SECONDS = 15
 """How soon a page tries again for one that could not be computed."""
+LOOKED_AT = 200
+"""Newest studies among which those are sought that this one can be compared with."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,15 @@ class Answered:
     ridge: RidgePlot | None
     ridge_sentence: str
     surface: tuple[tuple[str, Fact], ...]
+
+
+@dataclass(frozen=True)
+class Partner:
+    """A study that this one can be compared with."""
+
+    id: str
+    name: str
+    about: str
 
 
 @dataclass(frozen=True)
@@ -64,6 +80,11 @@ class StudyPage:
     table: CellTable | None
     curves: Curves | None
     dots: Dots | None
+    partners: tuple[Partner, ...]
+    """studies that share replicates with it, the newest first"""
+    can_extend: bool
+    can_delete: bool
+    """whether it has ended"""
     specification: str
     manifest: tuple[tuple[str, str], ...]
     downloads: tuple[tuple[str, str], ...]
@@ -71,7 +92,7 @@ class StudyPage:
     dashboard: str
 
 
-def study_page(context: Context, document: dict[str, Any], look: Look) -> StudyPage:
+def study_page(context: Context, document: StudyDocument, look: Look[ComparisonDocument]) -> StudyPage:
     """Gather the page of a study; reads the database.
 
     Args:
@@ -82,11 +103,11 @@ def study_page(context: Context, document: dict[str, Any], look: Look) -> StudyP
     study_id, spec = document["id"], document["spec"]
     cells = get_cells(study_id, context)["items"]
     answer = look.answer
-    best = None if answer is None or answer["best"] is None else answer["best"]["cell"]
     contenders: tuple[Contender, ...] = ()
-    if answer is not None:
-        with context.store.read() as session:
+    with context.store.read() as session:
+        if answer is not None:
             contenders = read_contenders(session, study_id, answer)
+        found = tuple(map(_partner, partners(session, study_id, LOOKED_AT)))
     grid = lattice(cells) if cells else None
     references = [] if answer is None else words.numbered(answer)
     info = registry.get(spec["dataset"])
@@ -99,9 +120,12 @@ def study_page(context: Context, document: dict[str, Any], look: Look) -> StudyP
         refresh_seconds=POLL_SECONDS if look.pending else RETRY_SECONDS if look.problem else None,
         answered=None if answer is None else _answered(answer, cells),
         heatmap=None if grid is None else heatmap(grid, cells, spec["claim"]["margin"], answer, references),
-        table=None if grid is None else cell_table(grid, cells, best),
+        table=None if grid is None else cell_table(grid, cells, answer),
         curves=curves(contenders) if contenders else None,
         dots=dots(contenders) if contenders else None,
+        partners=found,
+        can_extend=_can_extend(document),
+        can_delete=document["status"] in TERMINAL,
         specification=json.dumps(spec, indent=1),
         manifest=manifest(get_manifest(study_id, context)),
         downloads=downloads(document["links"], bool(contenders), _has_ridge(answer)),
@@ -109,7 +133,17 @@ def study_page(context: Context, document: dict[str, Any], look: Look) -> StudyP
     )
 
 
-def _answered(answer: dict[str, Any], cells: Sequence[dict[str, Any]]) -> Answered:
+def _partner(row: Study) -> Partner:
+    return Partner(row.id, row.name, f"{json.loads(row.spec)['loss']}, {wording.moment(row.created_at.isoformat())}")
+
+
+def _can_extend(study: StudyDocument) -> bool:
+    """Whether more runs may be asked for; the lifecycle decides."""
+    over = (Status.CANCELLED, Status.FAILED)
+    return study["status"] not in over and not study["spec"]["racing"] and study["looks"] < MOST_LOOKS
+
+
+def _answered(answer: ComparisonDocument, cells: Sequence[CellDocument]) -> Answered:
     return Answered(
         verdict=words.verdict(answer),
         headline=_headline(answer, len(cells)),
@@ -122,7 +156,7 @@ def _answered(answer: dict[str, Any], cells: Sequence[dict[str, Any]]) -> Answer
     )
 
 
-def _headline(answer: dict[str, Any], cells: int) -> tuple[tuple[str, Fact], ...]:
+def _headline(answer: ComparisonDocument, cells: int) -> tuple[tuple[str, Fact], ...]:
     margin = Fact(f"{wording.points(answer['margin'])} points", "fixed before the run: a smaller loss does not matter")
     n = Fact(f"{answer['n']:,}", "paired replicates: columns (fold, run) that are complete for every cell")
     found = [("Margin", margin), ("Paired replicates", n)]
@@ -146,5 +180,5 @@ def _headline(answer: dict[str, Any], cells: int) -> tuple[tuple[str, Fact], ...
     return tuple(found)
 
 
-def _has_ridge(answer: dict[str, Any] | None) -> bool:
+def _has_ridge(answer: ComparisonDocument | None) -> bool:
     return answer is not None and answer["ridge"] is not None and bool(answer["ridge"]["diagonals"])

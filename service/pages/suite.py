@@ -1,12 +1,12 @@
 """What `/suites/{id}` shows: the table beside the figures of a paper."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from service.lifecycle import TERMINAL
 from service.pages import wording
 from service.pages.answers import Look
 from service.pages.wording import Fact
+from service.schemas.suites import SuiteDocument, SuiteStudyDocument, SuiteTableDocument
 from service.suite_text import SuiteText, suite_text
 
 REFRESH_SECONDS = 3
@@ -46,7 +46,7 @@ class SuitePage:
     table_address: str
 
 
-def suite_page(suite: dict[str, Any], look: Look) -> SuitePage:
+def suite_page(suite: SuiteDocument, look: Look[SuiteTableDocument]) -> SuitePage:
     """Gather the page of a suite.
 
     Args:
@@ -74,7 +74,7 @@ def suite_page(suite: dict[str, Any], look: Look) -> SuitePage:
     )
 
 
-def _member(study: dict[str, Any]) -> Member:
+def _member(study: SuiteStudyDocument) -> Member:
     progress = study["progress"]
     text = wording.NOTHING if progress is None else f"{progress['done']:,} of {progress['total']:,}"
     return Member(study["id"], study["name"], study["status"], text, progress is not None)

@@ -1,13 +1,13 @@
 """The answer in words and numbers: verdict, the table against best cell and references, what else was measured."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from service.pages import wording
 from service.pages.wording import NOTHING, Fact
+from service.schemas.studies import ComparisonDocument
+from studies.documents.comparison import CellSummaryDocument, IntervalDocument, SpanDocument
 
 ROLES = {"prescribed": "prescribed", "best": "best cell", "reference": ""}
-SECONDARY = {"brier": "Brier score", "train_loss": "training loss"}
 
 
 @dataclass(frozen=True)
@@ -54,33 +54,33 @@ class Secondary:
     best: str
 
 
-def verdict(answer: dict[str, Any]) -> Verdict:
+def verdict(answer: ComparisonDocument) -> Verdict:
     """The words of a comparison."""
     warnings = tuple((warning["code"], warning["text"]) for warning in answer["warnings"])
     return Verdict(answer["verdict"], answer["sentence"], answer["not_said"], answer["method"], warnings)
 
 
-def numbered(answer: dict[str, Any]) -> list[int]:
+def numbered(answer: ComparisonDocument) -> list[int]:
     """Cells of the references in the order of their numbers, each once."""
     return list(dict.fromkeys(reference["cell"] for reference in answer["references"]))
 
 
-def rows(answer: dict[str, Any]) -> tuple[Row, ...]:
+def rows(answer: ComparisonDocument) -> tuple[Row, ...]:
     """The prescribed point, the best cell and the references."""
     numbers = {cell: str(place) for place, cell in enumerate(numbered(answer), 1)}
-    found = [_row(answer["prescribed"], answer["prescribed"]["label"], "prescribed", "", answer)]
+    found = [_row(answer["prescribed"], str(answer["prescribed"]["label"]), "prescribed", "", answer)]
     if answer["best"] is not None:
         found.append(_row(answer["best"], answer["best"]["label"] or "best cell", "best", "", answer))
     for reference in answer["references"]:
-        found.append(_row(reference, reference["label"], "reference", numbers[reference["cell"]], answer))
+        found.append(_row(reference, str(reference["label"]), "reference", numbers[reference["cell"]], answer))
     return tuple(found)
 
 
-def secondary(answer: dict[str, Any]) -> tuple[Secondary, ...]:
+def secondary(answer: ComparisonDocument) -> tuple[Secondary, ...]:
     """The regret by scores of which less is better, in their own units."""
     found = []
-    for key, name in SECONDARY.items():
-        other = answer["secondary"][key]
+    scores = answer["secondary"]
+    for name, other in (("Brier score", scores["brier"]), ("training loss", scores["train_loss"])):
         if other is not None:
             regret, best = other["regret"], other["best"]
             high = "no upper limit" if regret["high"] is None else f"{regret['high']:.4g}"
@@ -89,7 +89,7 @@ def secondary(answer: dict[str, Any]) -> tuple[Secondary, ...]:
     return tuple(found)
 
 
-def ridge_sentence(answer: dict[str, Any]) -> str:
+def ridge_sentence(answer: ComparisonDocument) -> str:
     """What the paired tests along the prescribed point's diagonal say; empty without one."""
     ridge = answer["ridge"]
     if ridge is None or ridge["prescribed"] is None or ridge["matters"] is None:
@@ -112,7 +112,7 @@ def ridge_sentence(answer: dict[str, Any]) -> str:
     return text
 
 
-def surface_facts(answer: dict[str, Any]) -> tuple[tuple[str, Fact], ...]:
+def surface_facts(answer: ComparisonDocument) -> tuple[tuple[str, Fact], ...]:
     """The fitted surface's optimum and how far the prescribed point is from it; empty without a surface."""
     surface = answer["surface"]
     if surface is None or surface["shape"] == "flat":
@@ -133,11 +133,11 @@ def surface_facts(answer: dict[str, Any]) -> tuple[tuple[str, Fact], ...]:
         meaning = (
             "log-uniform over learning rates from 0.0001 to 1 and 1 − momentum from 0.01 to 1; read from the surface"
         )
-        found.append(("Draws of a random search expected to do as well", Fact(f"{surface['draws']:.2g}", meaning)))
+        found.append(("Draws of a random search expected to do as well", Fact(_draws(surface["draws"]), meaning)))
     return tuple(found)
 
 
-def share_fact(answer: dict[str, Any], cells: int) -> Fact | None:
+def share_fact(answer: ComparisonDocument, cells: int) -> Fact | None:
     """How much of the box the confidence set covers; None while there is none."""
     found = answer["confidence_set"]
     if found["share"] is None:
@@ -147,7 +147,7 @@ def share_fact(answer: dict[str, Any], cells: int) -> Fact | None:
     return Fact(f"{100 * found['share']:.0f} % of the box", told)
 
 
-def _row(summary: dict[str, Any], who: str, role: str, number: str, answer: dict[str, Any]) -> Row:
+def _row(summary: CellSummaryDocument, who: str, role: str, number: str, answer: ComparisonDocument) -> Row:
     n = wording.count(summary["n"], "training")
     rank, percentile = summary["rank"], summary["percentile"]
     return Row(
@@ -169,7 +169,7 @@ def _row(summary: dict[str, Any], who: str, role: str, number: str, answer: dict
     )
 
 
-def _divergence(summary: dict[str, Any]) -> Fact:
+def _divergence(summary: CellSummaryDocument) -> Fact:
     rate = summary["divergence"]
     text = f"{summary['diverged']:,}"
     if rate is None:
@@ -178,7 +178,7 @@ def _divergence(summary: dict[str, Any]) -> Fact:
     return Fact(text, f"of {wording.count(rate['n'], 'training')}; 95 % limits of the rate: {limits}")
 
 
-def _difference(difference: dict[str, Any] | None, n: int, answer: dict[str, Any]) -> Fact:
+def _difference(difference: IntervalDocument | None, n: int, answer: ComparisonDocument) -> Fact:
     if difference is None or difference["estimate"] is None:
         return Fact(NOTHING, "the prescribed point itself, or nothing to compare yet")
     low, high = wording.signed(difference["low"]), wording.signed(difference["high"])
@@ -189,9 +189,14 @@ def _difference(difference: dict[str, Any] | None, n: int, answer: dict[str, Any
     return Fact(f"{wording.signed(difference['estimate'])} ({low} to {high})", meaning)
 
 
-def _decades(span: dict[str, Any], confidence: float) -> Fact:
+def _decades(span: SpanDocument, confidence: float) -> Fact:
     text = f"{span['estimate']:.2f}".replace("-", wording.MINUS)
     if span["low"] is not None:
         limits = f"{span['low']:.2f} to {span['high']:.2f}".replace("-", wording.MINUS)
         return Fact(f"{text} decades ({limits})", f"{wording.level(confidence)} limits by resampling whole replicates")
     return Fact(f"{text} decades", "no limits: there is one replicate only")
+
+
+def _draws(number: float) -> str:
+    """A number of draws with two digits that count."""
+    return f"{float(f'{number:.2g}'):,g}" if number < 1e6 else "more than a million"

@@ -1,4 +1,4 @@
-"""The landscape: how far each cell is below the best one, over learning rate and momentum."""
+"""The landscape: how far each cell is below the best one, on one footing, over learning rate and momentum."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ def draw_heatmap(scene: Scene) -> Figure:
 
 
 def _shade(scene: Scene) -> _Shade:
-    means = [cell["mean"] for cell in scene.cells if cell["mean"] is not None]
+    means = [mean for mean in scene.means if mean is not None]
     best = max(means)
     margin = 100 * scene.comparison["margin"]
     return _Shade(LANDSCAPE.reversed(), shortfall_norm(margin, 100 * (best - min(means))), best)
@@ -108,7 +108,8 @@ def _limits(axes: Axes, scene: Scene, grid: Lattice) -> None:
 
 
 def _fields(axes: Axes, scene: Scene, grid: Lattice, shade: _Shade) -> None:
-    means = np.array([[_number(scene.cells[cell]["mean"]) for cell in row] for row in grid.cells])
+    footed = scene.means
+    means = np.array([[_number(footed[cell]) for cell in row] for row in grid.cells])
     shortfalls = np.ma.masked_invalid(100 * (shade.best - means))
     axes.set_facecolor("white")
     edges = np.array(grid.rate_edges), np.array(grid.remainder_edges)
@@ -119,12 +120,12 @@ def _fields(axes: Axes, scene: Scene, grid: Lattice, shade: _Shade) -> None:
     marked = {contender.cell for contender in contenders(scene.comparison)}
     for row, rest in zip(grid.cells, grid.remainders, strict=True):
         for index, rate in zip(row, grid.rates, strict=True):
-            cell = scene.cells[index]
-            if cell["mean"] is None:
+            cell, mean = scene.cells[index], footed[index]
+            if mean is None:
                 axes.text(rate, rest, "–", ha="center", va="center", color=INK, fontsize=7)
                 continue
-            told = f"{100 * cell['mean']:.1f}" + (f"\n{cell['diverged']}✗" if cell["diverged"] else "")
-            colour = "white" if shade.dark(cell["mean"]) else INK
+            told = f"{100 * mean:.1f}" + (f"\n{cell['diverged']}✗" if cell["diverged"] else "")
+            colour = "white" if shade.dark(mean) else INK
             place = (rate, rest * low) if index in marked else (rate, rest)
             axes.text(place[0], place[1], told, ha="center", va="center", color=colour, fontsize=6.5, zorder=5)
 
@@ -145,11 +146,11 @@ def _equal_rate(axes: Axes, effective: float) -> None:
 
 def _marks(drawn: Figure, axes: Axes, scene: Scene, shade: _Shade, members: set[int]) -> None:
     """The cells that a reader looks for; those off the grid with a field of their own."""
-    for cell in scene.cells:
+    for cell, mean in zip(scene.cells, scene.means, strict=True):
         if not cell["in_grid"]:
             edge, width = (SET_COLOUR, 2.0) if cell["cell"] in members else ("#888888", 0.8)
             place = ([cell["learning_rate"]], [1 - cell["momentum"]])
-            axes.scatter(*place, s=260, c=[shade.colour(cell["mean"])], edgecolors=edge, linewidths=width, zorder=5)
+            axes.scatter(*place, s=260, c=[shade.colour(mean)], edgecolors=edge, linewidths=width, zorder=5)
     handles = []
     marks = iter(MARKERS * len(scene.cells))
     for contender in contenders(scene.comparison):

@@ -1,7 +1,7 @@
 """Where the cells of a grid lie on logarithmic axes: the edges of their fields, and the outline of some of them."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -59,7 +59,7 @@ class Lattice:
         return upright + level
 
 
-def lattice(cells: Sequence[dict[str, Any]]) -> Lattice:
+def lattice(cells: Sequence[Mapping[str, Any]]) -> Lattice:
     """Arrange the cells of the grid; those off it are left out.
 
     Args:

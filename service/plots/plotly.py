@@ -1,9 +1,10 @@
 """The landscape as a document of Plotly, which the Optuna dashboard draws; writing it takes no library."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from service.plots.footing import footing
 from service.plots.scene import contenders
 
 SYMBOLS = ("circle", "triangle-up", "triangle-down", "cross", "x", "pentagon", "hexagon")
@@ -12,7 +13,7 @@ MOMENTA = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 """What the axis of 1 - momentum names."""
 
 
-def landscape(comparison: dict[str, Any], cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def landscape(comparison: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Every cell over learning rate and 1 - momentum, coloured by its shortfall from the best one.
 
     Args:
@@ -24,7 +25,8 @@ def landscape(comparison: dict[str, Any], cells: Sequence[dict[str, Any]]) -> di
         `{"data": [...], "layout": {...}}`.
     """
     traces = [_equal_rate(cells, comparison["prescribed"]["effective_learning_rate"])]
-    traces.append(_fields([cell for cell in cells if cell["mean"] is not None], 100 * comparison["margin"]))
+    footed = [{**cell, "mean": mean} for cell, mean in zip(cells, footing(cells, comparison), strict=True)]
+    traces.append(_fields([cell for cell in footed if cell["mean"] is not None], 100 * comparison["margin"]))
     symbols = iter(SYMBOLS * len(cells))
     for contender in contenders(comparison):
         symbol = {"prescribed": "star", "best": "diamond-open"}.get(contender.role) or next(symbols)
@@ -35,7 +37,7 @@ def landscape(comparison: dict[str, Any], cells: Sequence[dict[str, Any]]) -> di
     return {"data": traces, "layout": _layout(comparison)}
 
 
-def _places(cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _places(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "type": "scatter",
         "x": [cell["learning_rate"] for cell in cells],
@@ -43,7 +45,7 @@ def _places(cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _fields(cells: Sequence[dict[str, Any]], margin: float) -> dict[str, Any]:
+def _fields(cells: Sequence[Mapping[str, Any]], margin: float) -> dict[str, Any]:
     """The cells as squares; `margin` in points is where the colour scale turns from linear to logarithmic."""
     best = max(cell["mean"] for cell in cells)
     shortfalls = [100 * (best - cell["mean"]) for cell in cells]
@@ -77,7 +79,7 @@ def _scaled(shortfall: float, margin: float) -> float:
     return shortfall / margin if shortfall <= margin else 1 + math.log10(shortfall / margin)
 
 
-def _equal_rate(cells: Sequence[dict[str, Any]], effective: float) -> dict[str, Any]:
+def _equal_rate(cells: Sequence[Mapping[str, Any]], effective: float) -> dict[str, Any]:
     """The line of the prescribed point's effective learning rate, as far as there are cells."""
     rests = [1 - cell["momentum"] for cell in cells]
     ends = [min(rests), max(rests)]
@@ -86,7 +88,7 @@ def _equal_rate(cells: Sequence[dict[str, Any]], effective: float) -> dict[str, 
     return drawn | {"x": [effective * rest for rest in ends], "y": ends}
 
 
-def _layout(comparison: dict[str, Any]) -> dict[str, Any]:
+def _layout(comparison: Mapping[str, Any]) -> dict[str, Any]:
     momenta: dict[str, Any] = {"type": "log", "autorange": "reversed"}
     momenta |= {"title": {"text": "momentum (spaced by log(1 - momentum))"}}
     momenta |= {"tickvals": [1 - momentum for momentum in MOMENTA], "ticktext": [f"{one:g}" for one in MOMENTA]}

@@ -1,5 +1,6 @@
 """Does momentum matter at a fixed effective learning rate? The cells of each effective rate, joined by lines."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from service.names import prescribed_name
 from service.plots.scene import Scene
 from service.plots.style import INK, LANDSCAPE, STAR, figure, heading, momentum_axis, rate_marks, shortfall_marks
 
@@ -15,7 +17,8 @@ from service.plots.style import INK, LANDSCAPE, STAR, figure, heading, momentum_
 def draw_ridge(scene: Scene) -> Figure:
     """Shortfall from the best cell against momentum along diagonals of one effective learning rate each."""
     ridge = scene.comparison["ridge"]
-    best = scene.comparison["best"]["mean"]
+    best = scene.means[scene.comparison["best"]["cell"]]
+    assert best is not None, "diagonals come with a best cell"
     margin = 100 * scene.comparison["margin"]
     here = ridge["prescribed"]
     drawn = figure(8.2, 4.8)
@@ -44,12 +47,12 @@ def draw_ridge(scene: Scene) -> Figure:
     return drawn
 
 
-def _diagonal(axes: Axes, diagonal: dict[str, Any], best: float, **style: Any) -> None:
+def _diagonal(axes: Axes, diagonal: Mapping[str, Any], best: float, **style: Any) -> None:
     rests = [1 - momentum for momentum in diagonal["momentum"]]
     axes.plot(rests, [100 * (best - mean) for mean in diagonal["mean"]], marker="o", **style)
 
 
-def _prescribed(axes: Axes, scene: Scene, diagonal: dict[str, Any], best: float) -> None:
+def _prescribed(axes: Axes, scene: Scene, diagonal: Mapping[str, Any], best: float) -> None:
     """The prescribed point's own line, with one standard error of each mean."""
     errors = []
     for index in diagonal["cells"]:
@@ -62,12 +65,12 @@ def _prescribed(axes: Axes, scene: Scene, diagonal: dict[str, Any], best: float)
     axes.errorbar(rests, shortfalls, errors, color=INK, linewidth=2.2, marker="o", markersize=6, capsize=3, label=label)
     point = scene.comparison["prescribed"]
     place = ([1 - point["momentum"]], [100 * (best - point["mean"])])
-    (star,) = axes.plot(*place, "*", markersize=15, zorder=5, label=f"{point['label']} (prescribed)")
+    (star,) = axes.plot(*place, "*", markersize=15, zorder=5, label=prescribed_name(point["label"]))
     star.set_markerfacecolor(STAR)
     star.set_markeredgecolor(INK)
 
 
-def _axes(axes: Axes, diagonals: list[dict[str, Any]], best: float, margin: float) -> None:
+def _axes(axes: Axes, diagonals: list[Mapping[str, Any]], best: float, margin: float) -> None:
     rests = [1 - momentum for diagonal in diagonals for momentum in diagonal["momentum"]]
     largest = max(100 * (best - mean) for diagonal in diagonals for mean in diagonal["mean"])
     axes.set_xlim(max(rests) * 1.15, min(rests) / 1.15)
@@ -82,7 +85,7 @@ def _axes(axes: Axes, diagonals: list[dict[str, Any]], best: float, margin: floa
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1)
 
 
-def _told(ridge: dict[str, Any]) -> str:
+def _told(ridge: Mapping[str, Any]) -> str:
     """What the paired test says, in words."""
     if ridge["matters"] is None:
         return "no test possible of whether momentum matters at the prescribed effective rate"

@@ -3,12 +3,16 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.orm import Session
 
 from service import crash_points
@@ -18,6 +22,8 @@ BUSY_SECONDS = 60
 """How long SQLite waits for another writer before it gives up."""
 VERSION_TABLE = "goldenbench_version"
 """Alembic's table of ours; Optuna owns `alembic_version`."""
+RESTORING = "gb_restoring"
+"""A table that is there while a restore replaces the others."""
 
 
 class Store:
@@ -62,8 +68,32 @@ class Store:
         crash_points.reach(what, "after-commit")
 
     def migrate(self) -> None:
-        """Bring the schema to the present version."""
+        """Bring the schema to the present version.
+
+        Raises:
+            SetupError: a later version of goldenbench has written the database, or a restore into it was cut short.
+        """
+        if sa.inspect(self.engine).has_table(RESTORING):
+            raise SetupError("a restore of this database was cut short: run `goldenbench restore` again, with --force")
+        present = self.revision()
+        if present is not None and present not in self.revisions:
+            raise SetupError(
+                f"the database has schema {present}, and goldenbench {version('goldenbench')} knows those up to "
+                f"{self.revisions[-1]}: a later version has written it. Install that one, or restore a backup from "
+                "before the upgrade"
+            )
         command.upgrade(self._alembic(), "head")
+
+    def revision(self) -> str | None:
+        """The schema's version; None for a database without one."""
+        with self.engine.connect() as connection:
+            return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+
+    @cached_property
+    def revisions(self) -> tuple[str, ...]:
+        """The versions of the schema that this program knows, oldest first."""
+        known = ScriptDirectory.from_config(self._alembic()).walk_revisions()
+        return tuple(reversed([script.revision for script in known]))
 
     def _alembic(self) -> Config:
         config = Config()

@@ -69,6 +69,8 @@ class Comparison:
     best: CellSummary
     references: tuple[CellSummary, ...]
     confidence_set: ConfidenceSet
+    landscape: tuple[float, ...]
+    """each cell's mean on the footing of `Standing`, -inf (null in JSON) where nothing pairs it"""
     divergence: tuple[DivergenceRate, ...]
     """one per row"""
     ridge: Ridge

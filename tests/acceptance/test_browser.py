@@ -145,6 +145,10 @@ def test_form_and_answer_work_without_scripts(calm: Service, browser: Browser) -
         page.get_by_role("button", name="end it for good").click()
         expect(page.locator("#status")).to_have_text("cancelled")
         assert calm.study(study)["status"] == "cancelled"
+        page.get_by_text("delete", exact=True).click()
+        page.get_by_role("button", name="nothing brings them back").click()
+        page.wait_for_url(f"{calm.url}/")
+        assert study not in [item["id"] for item in calm.get("/v1/studies", limit=200)["items"]]
 
 
 def test_running_study_is_followed_and_ended(calm: Service, browser: Browser) -> None:

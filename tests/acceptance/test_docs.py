@@ -18,6 +18,7 @@ NOT_RUN = {
     "make demo": "installs everything; its last step is run by test_the_demo.py",
     "make test": "would run this very test",
     "goldenbench up": "does not end; the service that these commands talk to was started with it",
+    "docker compose": "needs a container engine; tests/cluster runs what the containers run",
     "python -m pip install ./examples/": "would change this environment; installed into a folder of its own instead",
 }
 """Commands by their beginning, with the reason why they are not run."""
@@ -25,6 +26,7 @@ OTHERS = {
     "docs/rest.md": "each example is run by test_rest_reference.py on a study in a state in which it can succeed",
     "docs/benchmarks.md": "each command measures for minutes on an idle machine; its parts are tested one by one",
     "docs/calibration.md": "the long calibration takes minutes on an idle core; test_calibration.py runs a short one",
+    "docs/deployment.md": "needs several machines; tests/cluster reads its commands and runs goldenbench's on hosts",
     "docs/findings.md": "the studies behind it take hours; test_findings.py runs them small",
 }
 """Documents that are not run at all, with the reason."""

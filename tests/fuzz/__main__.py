@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,8 @@ import httpx
 from tests.fuzz.hooks import TOKEN, URL
 from tests.fuzz.target import Target, target
 
-COMMAND = Path(sys.executable).parent / "st"
+ROOT = Path(__file__).parents[2]
+COMMAND = Path(sys.executable).absolute().parent / "st"
 LEFT_OUT = "positive_data_acceptance"
 """The check that everything the description allows is accepted: rules between fields are not in it."""
 
@@ -46,8 +48,10 @@ def fuzz(where: Target, folder: Path, *more: str) -> Outcome:
     flags = ["--header", f"Authorization: Bearer {where.token}", "--exclude-checks", LEFT_OUT, "--continue-on-failure"]
     flags += ["--report", "json", "--report-json-path", str(report), "--suppress-health-check", "all", *more]
     hooks = {"SCHEMATHESIS_HOOKS": "tests.fuzz.hooks", URL: where.url, TOKEN: where.token, "NO_COLOR": "1"}
+    hooks["PYTHONPATH"] = str(ROOT)
     done = subprocess.run(
         [str(COMMAND), "run", f"{where.url}/openapi.json", *flags],
+        cwd=folder,  # where it leaves files of its own
         env=os.environ | hooks,
         capture_output=True,
         text=True,
@@ -69,17 +73,22 @@ def operations(where: Target) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fuzz; the exit code: 1 if something was found or there were fewer cases than asked for."""
+    """Fuzz until there were as many cases as asked for, or something is found; then the exit code is 1."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args(arguments)
+    began, cases, seed = time.monotonic(), 0, chosen.seed
+    failures: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="goldenbench-fuzz-") as folder, target(Path(folder)) as where:
-        per_operation = -(-chosen.cases // operations(where))
-        outcome = fuzz(where, Path(folder), "--seed", str(chosen.seed), "--max-examples", str(per_operation))
-    print(outcome.printed[-20_000:])
-    print(f"{outcome.cases:,} cases, {len(outcome.failures)} failures, seed {chosen.seed}")
-    return 1 if outcome.failures or outcome.cases < chosen.cases else 0
+        while cases < chosen.cases and not failures:  # operations that take nothing have few requests of their own
+            each = -(-(chosen.cases - cases) // operations(where))
+            outcome = fuzz(where, Path(folder), "--seed", str(seed), "--max-examples", str(each))
+            print(outcome.printed[-20_000:], flush=True)
+            cases, failures, seed = cases + outcome.cases, failures + outcome.failures, seed + 1
+    seconds = time.monotonic() - began
+    print(f"{cases:,} cases, {len(failures)} failures, seeds {chosen.seed} to {seed - 1}, {seconds:,.0f} s")
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

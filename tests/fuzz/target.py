@@ -10,6 +10,7 @@ from pathlib import Path
 import uvicorn
 from sqlalchemy.orm import Session
 
+from service import suites
 from service.access import tokens
 from service.access.scopes import Scope
 from service.api.context import Context
@@ -17,8 +18,11 @@ from service.app import create_app
 from service.config import Settings
 from service.dispatch import accept
 from service.dispatch.leader import Leadership
+from service.dispatch.tally import Tally
 from service.lifecycle import TERMINAL, Desired, Status
+from service.metrics.exposed import Metrics, Sources
 from service.record import find_number, open_storage
+from service.record_lag import Lag
 from service.reports import Reports
 from service.server import _config
 from service.store.engine import Store
@@ -27,11 +31,12 @@ from service.store.tables import Study
 from studies.datasets.errors import UnknownDataset
 from studies.fields import SpecError
 from tests.service.service_data import MANY, NUMERIC_CLASS, SHA256, leader, results, small, submit
+from tests.suite_data import suite
 
 WORTHWHILE = 200
 """Trainings up to which a study gets results; larger ones stay queued."""
 MADE_UP = {"name": "cpu-0", "address": "tls://127.0.0.1:1", "device": "made up", "threads": 2, "pid": 1}
-MADE_UP |= {"pack": None, "study": None}
+MADE_UP |= {"pack": None, "study": None, "trainings_per_second": None}
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,16 @@ def target(folder: Path) -> Iterator[Target]:
     with store.write() as session:
         token = tokens.create(session, "fuzz", Scope.ADMIN)[1]
     reports = Reports(store)
+    sources = Sources(store, folder, lambda: "leading", lambda: [MADE_UP], Tally(), Lag())
     context = Context(
-        settings, store, reports, lambda: [MADE_UP], lambda: "leading", lambda name: find_number(storage, name)
+        settings,
+        store,
+        reports,
+        lambda: [MADE_UP],
+        lambda: "leading",
+        lambda: "connected",
+        Metrics(sources),
+        lambda name: find_number(storage, name),
     )
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
@@ -62,7 +75,7 @@ def target(folder: Path) -> Iterator[Target]:
     stop = threading.Event()
     threads = [
         threading.Thread(target=server.run, kwargs={"sockets": [listener]}),
-        threading.Thread(target=_dispatch, args=(store, leader(store), stop)),
+        threading.Thread(target=_dispatch, args=(store, folder, leader(store), stop)),
     ]
     for thread in threads:
         thread.start()
@@ -78,11 +91,12 @@ def target(folder: Path) -> Iterator[Target]:
         store.close()
 
 
-def _dispatch(store: Store, leadership: Leadership, stop: threading.Event) -> None:
+def _dispatch(store: Store, data: Path, leadership: Leadership, stop: threading.Event) -> None:
     """What a dispatcher does, by its own functions, with results that are made up at once."""
     for number in range(3):
         for changes in ({}, {"name": "=1+1 <b>", "runs": 2}, {"racing": True, "runs": 10}):
             submit(store, **small(seed=number) | changes)
+        suites.submit(store, suites.check(suite(name=f"suite {number}"), data), None)
     while not stop.wait(0.1):
         with store.read() as session:
             waiting = [study.id for study in unsettled_studies(session)]

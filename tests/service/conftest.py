@@ -15,7 +15,10 @@ from service.api.context import Context
 from service.app import create_app
 from service.config import Settings
 from service.dispatch.leader import Leadership
+from service.dispatch.tally import Tally
+from service.metrics.exposed import Metrics, Sources
 from service.record import find_number, open_storage
+from service.record_lag import Lag
 from service.reports import Reports
 from service.store.engine import Store
 
@@ -40,13 +43,16 @@ def served(store: Store, data: Path, **settings: Any) -> Iterator[Service]:
     """The app on a store as `service.server` builds it, with a made-up worker instead of a cluster."""
     storage = open_storage(store)
     worker = {"name": "cpu-0", "address": "tls://127.0.0.1:1", "device": "made up", "threads": 2}
-    worker |= {"pid": 1, "pack": None, "study": None}
+    worker |= {"pid": 1, "pack": None, "study": None, "trainings_per_second": None}
+    metrics = Metrics(Sources(store, data, lambda: "leading", lambda: [worker], Tally(), Lag()))
     context = Context(
         Settings(data=data, database_url=store.url, **settings),
         store,
-        Reports(store),
+        Reports(store, metrics.comparison),
         lambda: [worker],
         lambda: "leading",
+        lambda: "connected",
+        metrics,
         lambda name: find_number(storage, name),
     )
     app = create_app(context, storage)

@@ -1,17 +1,26 @@
 """Documents of a made-up study, as the API gives them, and what stands in a page."""
 
 import math
+import time
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
+from service_data import TestClient
 
+from service.pages.form import filled
 from studies.answer import answer
+from studies.catalog import presets
 from studies.columns import Score
 from studies.golden import effective_learning_rate
 from studies.grid import cells
 from studies.spec import StudySpec
 
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+SECONDS = 30
+"""For an answer to be computed."""
 EMPTY = frozenset({"meta", "link", "input", "br", "img"})
 """Elements of HTML without an end."""
 SHAPES = frozenset({"path", "rect", "circle", "polyline", "polygon"})
@@ -128,3 +137,34 @@ class Page(HTMLParser):
             for name, found in self.tags
             if name == tag and all(found.get(key.replace("_", "-")) == value for key, value in attributes.items())
         ]
+
+
+def get(client: TestClient, path: str) -> Page:
+    """A page, which has to be in order."""
+    answer = client.get(path, headers=HTML)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    page = Page(answer.text)
+    assert page.wrong == []
+    return page
+
+
+def answered(client: TestClient, path: str, sign: str = "Verdict:") -> Page:
+    """The page once its answer is there."""
+    end = time.monotonic() + SECONDS
+    while sign not in (page := get(client, path)).text:
+        assert time.monotonic() < end, f"{path} never shows {sign}"
+        time.sleep(0.05)
+    return page
+
+
+def post(client: TestClient, path: str, fields: dict[str, Any], **headers: str) -> Any:
+    """Send a form as a browser does, without following where it leads."""
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Origin": "http://127.0.0.1:8765"}
+    content = urlencode(fields, doseq=True)
+    return client.post(path, content=content, headers=HTML | form | headers, follow_redirects=False)
+
+
+def demo(**changes: str) -> dict[str, list[str]]:
+    """The form as it is filled for the preset `demo`."""
+    return filled(presets()["demo"].spec.to_json()) | {name: [value] for name, value in changes.items()}

@@ -20,7 +20,8 @@ it is stale. The name beside each route is its operation id, which stays.
   specification 422.
 - A study is `queued`, `running`, `paused`, `completed`, `cancelled` or `failed`.
 
-The answers below are from a made-up study and are shortened: `...` stands for what is left out.
+Each route names the document that it answers with; [the documents](#documents) and their fields stand below the routes.
+The answers shown are from a made-up study and are shortened: `...` stands for what is left out.
 """
 TITLES = {
     "studies": "Studies",
@@ -31,6 +32,8 @@ TITLES = {
     "operations": "Operations",
 }
 """Heading of each tag; those without one follow under their own name."""
+SPECIFICATIONS = {"StudySpecDocument": "A study's specification", "SuiteSpecDocument": "A suite's specification"}
+"""Documents that are sent as well as answered, and their headings."""
 DEPTH = 3
 """Levels of an answer that are shown."""
 LONGEST = 60
@@ -69,9 +72,12 @@ def reference(schema: Mapping[str, Any], examples: Mapping[str, Example]) -> str
             depth = 1 if fields is not None and fields in seen else DEPTH
             seen.add(fields)
             parts.append(_operation(method, path, operation, example, depth))
-    parts.append("## A study's specification\n")
-    body = schema["paths"]["/v1/studies"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    parts.append(_fields(body))
+    documents = schema["components"]["schemas"]
+    parts.append("## Documents\n")
+    parts += [_document(name, documents[name]) for name in sorted(documents) if name not in SPECIFICATIONS]
+    for name, title in SPECIFICATIONS.items():
+        parts.append(f"## {title}\n\n`{name}`; an answer has every field.\n")
+        parts.append(_fields(documents[name]))
     return "\n".join(parts)
 
 
@@ -104,7 +110,56 @@ def _operation(method: str, path: str, operation: Mapping[str, Any], example: Ex
             told = "; ".join(part for part in (one.get("description"), rule(one["schema"])) if part)
             lines.append(f"| `{one['name']}` | {one['in']} | {told} |")
         lines.append("")
-    return "\n".join([*lines, "```sh", _curl(method, example), "```\n", _answer(example, depth)])
+    answers = _answers(operation)
+    return "\n".join([*lines, "```sh", _curl(method, example), "```\n", _answer(example, depth), answers])
+
+
+def _answers(operation: Mapping[str, Any]) -> str:
+    """The document of success, and the statuses of what can go wrong."""
+    told = []
+    for status, response in operation["responses"].items():
+        reference = response.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref")
+        if reference:
+            told.append(f"{status}: {_link(reference)}.")
+    wrong = [status for status, response in operation["responses"].items() if _is_problem(response)]
+    return " ".join([*told, f"Problems: {', '.join(sorted(wrong))}.\n"])
+
+
+def _is_problem(response: Mapping[str, Any]) -> bool:
+    return "application/problem+json" in response.get("content", {})
+
+
+def _link(reference: str) -> str:
+    name = reference.rpartition("/")[2]
+    anchor = SPECIFICATIONS.get(name, name).lower().replace(" ", "-").replace("'", "")
+    return f"[{name}](#{anchor})"
+
+
+def _document(name: str, schema: Mapping[str, Any]) -> str:
+    if "properties" not in schema:
+        return f"### {name}\n\n{rule(schema)}\n"
+    lines = [f"### {name}\n"]
+    if schema.get("description"):
+        lines.append(f"{schema['description']}\n")
+    lines += ["| field | type | |", "|---|---|---|"]
+    for field, one in schema["properties"].items():
+        optional = "" if field in schema["required"] else " (may be missing)"
+        lines.append(f"| `{field}`{optional} | {_type(one)} | {one.get('description', '')} |".replace("  |", " |"))
+    return "\n".join(lines) + "\n"
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    """What a field of an answer holds, in a few words."""
+    if "$ref" in schema:
+        return _link(schema["$ref"])
+    if "anyOf" in schema:
+        return " or ".join(map(_type, schema["anyOf"]))
+    kind = schema.get("type")
+    if kind == "array":
+        return f"list of {_type(schema['items'])}" if "items" in schema else "list"
+    if kind == "object" and "properties" not in schema:
+        return f"texts by name, each {_type(schema['additionalProperties'])}"
+    return "null" if kind == "null" else rule(schema)
 
 
 def _curl(method: str, example: Example) -> str:

@@ -1,5 +1,6 @@
-"""Parquet of a study's trainings, read back by another library."""
+"""Files of a study's trainings, read back by other libraries."""
 
+import csv
 import io
 from collections.abc import Iterator
 from typing import Any
@@ -63,3 +64,16 @@ def test_large_table_comes_in_pieces(service: Service, held: Leadership, monkeyp
     monkeypatch.setattr(exports, "CHUNK_BYTES", 100)
     monkeypatch.setattr(exports, "MEMORY_BYTES", 1)  # on disk
     assert fetched(service, study_id).content == whole
+
+
+def test_csv_holds_no_formula(service: Service, held: Leadership) -> None:
+    study_id = opened(service.store, held)
+    found = lease(held, study_id)
+    failed: dict[str, Any] = {"outcome": Outcome.FAILED, "accuracy": None, "brier": None, "loss": None}
+    failed |= {"train_loss": None, "correct": None, "curve": Curve((None,), (None,), (None,))}
+    reasons = ["=HYPERLINK(1)", "+1", "-1", "@x", "\t=1"]
+    given = [failed | {"reason": reason} for reason in reasons] + [{} for _ in found.members[len(reasons) :]]
+    take_in(held, found, [result(*m.key, **one) for m, one in zip(found.members, given, strict=True)])
+    text = service.client.get(f"/v1/studies/{study_id}/replicates?format=csv").text
+    told = [row["reason"] for row in csv.DictReader(io.StringIO(text, newline="")) if row["reason"]]
+    assert sorted(told) == sorted(f"'{reason}" for reason in reasons)

@@ -455,7 +455,7 @@ def test_operations_answer(client: TestClient) -> None:
     ready = client.get("/readyz")
     assert (ready.status_code, ready.json()["checks"]) == (
         200,
-        {"database": "ok", "dispatcher": "leading", "workers": 1},
+        {"database": "ok", "schema": "ok", "dispatcher": "leading", "scheduler": "connected", "workers": 1},
     )
 
 
@@ -478,7 +478,8 @@ def test_openapi_describes_every_route(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()
     assert {"/v1/studies", "/v1/studies/{study_id}/events", "/v1/estimates", "/readyz"} <= set(schema["paths"])
     body = schema["paths"]["/v1/studies"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert body["required"] == ["dataset", "loss"]
+    assert body == {"$ref": "#/components/schemas/StudySpecDocument"}
+    assert schema["components"]["schemas"]["StudySpecDocument"]["required"] == ["dataset", "loss"]
     stream = schema["paths"]["/v1/studies/{study_id}/events"]["get"]["responses"]["200"]["content"]
     assert "text/event-stream" in stream
 

@@ -253,7 +253,7 @@ def test_text_of_a_table_is_that_of_its_numbers(service: Service, held: Leadersh
     assert (dual.over_folds, dual.n, dual.published, dual.study_status) == ("–", "1 of 4", "–", "running")
     assert dual.divergence == "0 of 1 diverged, 95 % limits 0 to 1"
     assert text.sources == ("a paper",)
-    assert text.contrasts[0][0].startswith("on minus off: -1.00 points")
+    assert text.contrasts[0][0].startswith("on minus off: −1.00 points")
     assert [code for code, _ in text.warnings] == ["stand-in", "unfinished"]
 
 

@@ -2,19 +2,15 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlencode
 
 import jinja2
 import pytest
-from access_data import every_kind
 from jinja2 import nodes
-from pages_data import Page
+from pages_data import HOSTILE, HTML, Page, answered, demo, get, post
 from service_data import (
     Service,
-    TestClient,
     complete,
     leader,
     lease,
@@ -31,16 +27,11 @@ from suite_data import suite
 from service.dispatch.leader import Leadership
 from service.errors import Unavailable
 from service.headers import SAFE_HEADERS
-from service.pages.form import filled
 from service.pages.rendering import FOLDER
 from service.store.engine import Store
 from studies.catalog import presets
 from studies.fields import Problem, SpecError
 from studies.results import Curve, Outcome
-
-HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
-SECONDS = 30
 
 
 @pytest.fixture
@@ -49,37 +40,6 @@ def held(service: Service) -> Iterator[Leadership]:
     leadership = leader(service.store)
     yield leadership
     leadership.release()
-
-
-def get(client: TestClient, path: str) -> Page:
-    """A page, which has to be in order."""
-    answer = client.get(path, headers=HTML)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    page = Page(answer.text)
-    assert page.wrong == []
-    return page
-
-
-def answered(client: TestClient, path: str, sign: str = "Verdict:") -> Page:
-    """The page once its answer is there."""
-    end = time.monotonic() + SECONDS
-    while sign not in (page := get(client, path)).text:
-        assert time.monotonic() < end, f"{path} never shows {sign}"
-        time.sleep(0.05)
-    return page
-
-
-def post(client: TestClient, path: str, fields: dict[str, Any], **headers: str) -> Any:
-    """Send a form as a browser does, without following where it leads."""
-    form = {"Content-Type": "application/x-www-form-urlencoded", "Origin": "http://127.0.0.1:8765"}
-    content = urlencode(fields, doseq=True)
-    return client.post(path, content=content, headers=HTML | form | headers, follow_redirects=False)
-
-
-def demo(**changes: str) -> dict[str, list[str]]:
-    """The form as it is filled for the preset `demo`."""
-    return filled(presets()["demo"].spec.to_json()) | {name: [value] for name, value in changes.items()}
 
 
 # --- what is shown
@@ -248,7 +208,7 @@ def test_what_is_typed_into_the_form_is_inert(service: Service) -> None:
     assert page.all("input", name="runs")[0]["value"] == HOSTILE
 
 
-@pytest.mark.parametrize("path", ["/studies", "/estimate", "/suites", "/studies/{id}/cancel", "/studies/{id}/pause"])
+@pytest.mark.parametrize("path", ["/studies", "/estimate", "/suites", "/studies/{id}/cancel", "/studies/{id}/delete"])
 @pytest.mark.parametrize("origin", ["http://evil.example", "null"])
 def test_foreign_page_cannot_send_a_form(service: Service, path: str, origin: str) -> None:
     study_id = submit(service.store)
@@ -262,103 +222,6 @@ def test_foreign_page_cannot_send_a_form(service: Service, path: str, origin: st
 def test_own_page_tells_its_origin() -> None:
     """Under `no-referrer` a browser sends a form with `Origin: null`, which the guard refuses."""
     assert dict(SAFE_HEADERS)[b"referrer-policy"] == b"same-origin"
-
-
-# --- what the forms do
-
-
-def test_submitted_form_becomes_a_study(service: Service) -> None:
-    answer = post(service.client, "/studies", demo(name="from the form", runs="2", key="abc"))
-    assert answer.status_code == 303
-    study = service.client.get("/v1" + answer.headers["location"]).json()
-    assert study["spec"] == presets()["demo"].spec.to_json() | {"name": "from the form", "runs": 2}
-    again = post(service.client, "/studies", demo(name="from the form", runs="2", key="abc"))
-    assert again.headers["location"] == answer.headers["location"]
-    changed = post(service.client, "/studies", demo(name="from the form", runs="3", key="abc"))
-    assert changed.headers["location"] != answer.headers["location"]
-
-
-def test_refused_form_comes_back_with_its_values_and_the_rules(service: Service) -> None:
-    answer = post(service.client, "/studies", demo(runs="0", epochs="seven", name="kept"))
-    assert answer.status_code == 422
-    page = Page(answer.text)
-    assert page.wrong == []
-    assert "must be a whole number from 1 to 10,000, not 0" in page.text
-    assert "must be a whole number, not 'seven'" in page.text
-    assert "2 rules are broken" in page.text
-    assert page.all("input", name="name")[0]["value"] == "kept"
-    assert [found["name"] for found in page.all("input") if "aria-invalid" in found] == ["runs", "epochs"]
-    assert service.client.get("/v1/studies").json()["items"] == []
-
-
-def test_estimate_of_the_form_is_that_of_the_api(still: Service) -> None:
-    answer = post(still.client, "/estimate", demo(runs="7"))
-    assert answer.status_code == 200
-    estimate = still.client.post("/v1/estimates", json=presets()["demo"].spec.to_json() | {"runs": 7}).json()
-    page = Page(answer.text)
-    assert f"{estimate['trainings']:,}" in page.text
-    assert page.all("input", name="runs")[0]["value"] == "7"
-    refused = post(still.client, "/estimate", demo(runs="0"))
-    assert (refused.status_code, "must be a whole number" in refused.text) == (200, True)
-    assert still.client.get("/v1/studies").json()["items"] == []
-
-
-@pytest.mark.parametrize(
-    ("content", "status"), [(b"name=\xff", 400), (b"a=1&" * 300, 400), (b"name=" + b"x" * 300_000, 413)]
-)
-def test_what_is_no_form_is_refused(still: Service, content: bytes, status: int) -> None:
-    answer = still.client.post("/studies", content=content, headers=HTML)
-    assert answer.status_code == status
-    assert Page(answer.text).wrong == []
-
-
-def test_buttons_pause_resume_and_cancel(service: Service) -> None:
-    study_id = submit(service.store)
-    for action, status in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled")):
-        page = get(service.client, f"/studies/{study_id}")
-        assert f"/studies/{study_id}/{action}" in [found["action"] for found in page.all("form")]
-        answer = post(service.client, f"/studies/{study_id}/{action}", {})
-        assert (answer.status_code, answer.headers["location"]) == (303, f"/studies/{study_id}")
-        assert service.client.get(f"/v1/studies/{study_id}").json()["status"] == status
-    late = post(service.client, f"/studies/{study_id}/pause", {})
-    assert late.status_code == 409
-    assert "cannot be changed any more" in Page(late.text).text
-    assert post(service.client, f"/studies/{study_id}/delete", {}).status_code == 422
-
-
-def test_suite_is_started_and_ended_by_buttons(service: Service) -> None:
-    answer = post(service.client, "/suites", {"preset": "table-1", "version": "quick", "key": "k"})
-    assert answer.status_code == 303
-    again = post(service.client, "/suites", {"preset": "table-1", "version": "quick", "key": "k"})
-    assert again.headers["location"] == answer.headers["location"]
-    assert "Table I" in get(service.client, answer.headers["location"]).text
-    ended = post(service.client, answer.headers["location"] + "/cancel", {})
-    assert (ended.status_code, ended.headers["location"]) == (303, answer.headers["location"])
-    assert service.client.get("/v1" + ended.headers["location"]).json()["status"] == "cancelled"
-    assert post(service.client, "/suites", {"preset": "nothing", "version": "quick"}).status_code == 422
-
-
-def test_token_for_reading_sees_no_forms(serve: Any, sqlite_store: Store) -> None:
-    guarded = serve(sqlite_store, require_tokens=True)
-    given = every_kind(guarded.store)
-    study_id = submit(guarded.store)
-    for token, forms in ((given.read, 0), (given.submit, 2)):
-        headers = HTML | {"Authorization": f"Bearer {token}"}
-        page = Page(guarded.client.get(f"/studies/{study_id}", headers=headers).text)
-        assert len(page.all("form", method="post")) == forms
-        home = Page(guarded.client.get("/", headers=headers).text)
-        assert ("New study" in home.text) == (forms > 0)
-        assert home.wrong == page.wrong == []
-        assert "log out" not in home.text, "a program has no login"
-
-
-def test_login_can_be_ended_from_every_page(serve: Any, sqlite_store: Store) -> None:
-    guarded = serve(sqlite_store, require_tokens=True)
-    given = every_kind(guarded.store)
-    assert post(guarded.client, "/login", {"token": given.read, "next": "/"}).status_code == 303
-    for path in ("/", "/docs", "/nothing"):
-        page = Page(guarded.client.get(path, headers=HTML).text)
-        assert [found["action"] for found in page.all("form")] == ["/logout"], path
 
 
 # --- errors
@@ -465,3 +328,40 @@ def test_page_survives_a_comparison_that_fails(
         assert "secret" not in page.text
         assert "10 of 10" in page.text
     assert "cannot be computed" not in answered(service.client, f"/studies/{study_id}").text
+
+
+def test_list_shows_the_verdicts_again_after_a_restart(serve: Any, sqlite_store: Store) -> None:
+    before = serve(sqlite_store)
+    leadership = leader(sqlite_store)
+    study_id = opened(sqlite_store, leadership)
+    complete(leadership, study_id)
+    settle(leadership, study_id)
+    leadership.release()
+    word = before.client.get(f"/v1/studies/{study_id}/comparison").json()["verdict"]
+    again = serve(sqlite_store)
+    first = get(again.client, "/")
+    assert "being computed" in first.text
+    assert first.all("main")[0]["data-refresh"] == "3"
+    last = answered(again.client, "/", word)
+    assert last.all("span", **{"class": f"badge {word}"})
+    assert "data-refresh" not in last.all("main")[0]
+
+
+def test_list_does_not_try_again_and_again_what_fails(
+    service: Service, held: Leadership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_id = opened(service.store, held)
+    complete(held, study_id)
+    settle(held, study_id)
+    reports, asked = service.client.app.state.context.reports, []  # type: ignore[attr-defined]
+
+    async def broken(wanted: str) -> Any:
+        asked.append(wanted)
+        raise Unavailable
+
+    monkeypatch.setattr(reports, "comparison", broken)
+    page = answered(service.client, "/", "cannot be computed")
+    assert "data-refresh" not in page.all("main")[0]
+    for _ in range(3):
+        get(service.client, "/")
+    assert asked == [study_id]

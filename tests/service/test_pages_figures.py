@@ -111,6 +111,20 @@ def test_shades_are_those_of_the_means() -> None:
     assert [swatch.text for swatch in found.swatches] == ["0", "0.05", "0.1", "0.2", "0.5", "1", "2", "5", "10", "20"]
 
 
+def test_tiles_show_means_on_one_footing_and_say_where_a_cell_s_own_differs() -> None:
+    spec = study_spec()
+    _, cells, answer = drawn(spec)
+    shifted = [mean - 0.05 * (index == 4) for index, mean in enumerate(answer["landscape"])]
+    found, _, _ = drawn(spec, landscape=shifted)
+    at = lattice(cells)
+    texts = {at.cells[square.row][square.column]: square for square in found.squares}
+    assert texts[4].text == f"{100 * shifted[4]:.2f}"
+    assert texts[4].shade == shade(shifted[4], max(shifted), spec.claim.margin)
+    assert f"{100 * cells[4]['mean']:.2f} %" in texts[4].title
+    assert f"{100 * shifted[4]:.2f} % beside the prescribed point" in texts[4].title
+    assert "beside" not in texts[0].title
+
+
 def sides(path: str) -> list[tuple[float, ...]]:
     return [tuple(map(float, re.findall(r"-?[\d.]+", side))) for side in path.split("M")[1:]]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from rest_reference import Example, operation_ids, reference
 from service_data import Service, complete, leader, opened, small, wish
@@ -76,18 +77,37 @@ def request(path: str, operation: Mapping[str, Any], places: Mapping[str, str]) 
     return path.format_map(fill) + query, path.format_map(show) + query
 
 
-def asked(service: Service, method: str, path: str, operation: Mapping[str, Any], places: dict[str, str]) -> Example:
-    """Send the example of an operation."""
+def asked(
+    service: Service,
+    schema: dict[str, Any],
+    method: str,
+    path: str,
+    operation: Mapping[str, Any],
+    places: dict[str, str],
+) -> Example:
+    """Send the example of an operation; its answer has to be as the description says."""
     sent, shown = request(path, operation, places)
     body = BODIES.get(operation["operationId"])
     answer = service.client.request(method, sent, json=body)
     assert answer.status_code < 400, f"{method} {sent}: {answer.status_code} {answer.text}"
     media_type = answer.headers.get("content-type", "").partition(";")[0] if answer.content else ""
+    conforms(schema, operation, answer.status_code, media_type, answer.json() if "json" in media_type else None)
     if media_type == "application/json":
         document = json.loads(_settled(answer.text, places))
         return Example(shown, body, answer.status_code, media_type, document)
     text = _settled(answer.text, places) if media_type.startswith("text/") else None
     return Example(shown, body, answer.status_code, media_type, text)
+
+
+def conforms(
+    schema: Mapping[str, Any], operation: Mapping[str, Any], status: int, media_type: str, document: Any
+) -> None:
+    """Hold an answer to what the description says of its operation."""
+    described = operation["responses"][str(status)].get("content", {})
+    assert (media_type in described) or not (described or media_type)
+    if document is not None:
+        whole = described[media_type]["schema"] | {"components": schema["components"]}
+        jsonschema.Draft202012Validator(whole).validate(document)
 
 
 def _settled(text: str, places: Mapping[str, str]) -> str:
@@ -102,7 +122,7 @@ def _settled(text: str, places: Mapping[str, str]) -> str:
 
 def test_page_is_what_the_app_says(service: Service, schema: dict[str, Any], places: dict[str, str]) -> None:
     examples = {
-        operation["operationId"]: asked(service, method.upper(), path, operation, places)
+        operation["operationId"]: asked(service, schema, method.upper(), path, operation, places)
         for path, methods in schema["paths"].items()
         for method, operation in methods.items()
     }
@@ -110,6 +130,28 @@ def test_page_is_what_the_app_says(service: Service, schema: dict[str, Any], pla
     if WRITE in os.environ:
         PAGE.write_text(page, encoding="utf-8")
     assert PAGE.read_text(encoding="utf-8") == page, "docs/rest.md is stale: run `make docs`"
+
+
+def test_every_route_under_v1_names_its_document(schema: dict[str, Any]) -> None:
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            (success,) = [status for status in operation["responses"] if status.startswith("2")]
+            described = operation["responses"][success].get("content", {})
+            if path.startswith("/v1") and "application/json" in described:
+                name = described["application/json"]["schema"]["$ref"].rpartition("/")[2]
+                document = schema["components"]["schemas"][name]
+                assert document["additionalProperties"] is False, f"{method} {path}"
+                assert set(document["required"]) == set(document["properties"]), f"{method} {path}"
+
+
+def test_examples_of_what_goes_wrong_are_problems(schema: dict[str, Any]) -> None:
+    for path, methods in schema["paths"].items():
+        for operation in methods.values():
+            for status, response in operation["responses"].items():
+                content = response.get("content", {}).get("application/problem+json")
+                if content is not None and path.startswith("/v1"):
+                    conforms(schema, operation, int(status), "application/problem+json", content["example"])
+                    assert content["example"]["status"] == int(status)
 
 
 def test_operation_ids_are_unique_and_stay(schema: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""What `/metrics` tells Prometheus; docs/operations.md says what each means and when to worry."""
