@@ -80,7 +80,8 @@ def _serve(settings: Settings, ready: Callable[[str], None], stopping: threading
         metrics,
         lambda name: find_number(storage, name),
     )
-    server = _Server(_config(settings, create_app(context, storage)), lambda: ready(url), stopping)
+    config = _config(settings, create_app(context, storage))
+    server = _Server(config, lambda: ready(url), dispatcher.begin_stop, stopping)
     try:
         dispatcher.start()
         recorder.start()
@@ -131,11 +132,18 @@ def _config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Says when it answers, and ends when an event is set."""
+    """Says when it answers and when it begins to end, which it does when an event is set."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None], stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        started: Callable[[], None],
+        ending: Callable[[], None],
+        stopping: threading.Event,
+    ) -> None:
         super().__init__(config)
         self._started = started
+        self._ending = ending
         self._stopping = stopping
 
     @contextmanager
@@ -148,6 +156,11 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell, then end: no pack is leased while open requests are waited for."""
+        self._ending()
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Look, ten times a second, whether to end."""

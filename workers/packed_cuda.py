@@ -24,7 +24,7 @@ training, or 880 trainings per second at 4.8 TB/s.
 
 Arithmetic: features computed twice make 1.21 M multiply-adds per image, and tiles padded to powers of two (25 taps and
 20 filters to 32, 10 classes to 16) make those 2.65 M, 1.43 TFLOP per training. At 67 TFLOP/s of plain float32 this is
-the bound: 47 trainings per second, short of the 50 that issue 3 asks for; as three tf32 products at 495 TFLOP/s, 115.
+the bound: 47 trainings per second, short of 50; as three tf32 products at 495 TFLOP/s, 115.
 """
 
 import importlib.util

@@ -42,7 +42,7 @@ CONTROLS = {
     "result-and-pack-in-two-transactions": _control(
         "crash-points", "sqlite", 1, "I", "--point", "accept:after-commit:die"
     ),
-    "record-noted-first": _control("crash-points", "sqlite", 1, "I", "--point", "record:before-commit:die"),
+    "record-noted-first": _control("crash-points", "sqlite", 1, "I", "--point", "record:after-commit:die"),
     "unknown-leases-kept": _control("crash-points", "sqlite", 1, "I3", "--point", "lease:after-commit:lose-answer"),
     "commit-after-reply": _control("submissions", "sqlite", 100, "I4"),
     "idempotency-off": _control("submissions", "sqlite", 100, "I4"),

@@ -77,7 +77,9 @@ def _submit_without_data(deployment: Deployment, _study: str) -> None:
 def _damage_the_record(deployment: Deployment, _study: str) -> None:
     """A study that Optuna's tables do not hold any more is noticed within a minute."""
     with deployment.store.write() as session:
-        session.execute(sa.text("DELETE FROM study_user_attributes"))
+        session.execute(
+            sa.text("DELETE FROM study_user_attributes WHERE study_id = (SELECT max(study_id) FROM studies)")
+        )
     restarted = deployment.service
     log = deployment.folder / "service.log"
 

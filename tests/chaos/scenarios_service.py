@@ -15,6 +15,8 @@ from tests.chaos.fault_log import FaultLog, Violation
 from tests.chaos.forked import eventually, send
 from tests.chaos.studying import calm_run, spec, struck_run, submit
 
+LONG = 30
+"""Runs of a study that is still going on when the service has had all the time that it may take to stop."""
 CLIENTS = 8
 STOP_SECONDS = 30
 """Within which a service that is told to stop has to have ended."""
@@ -87,9 +89,9 @@ def stops(log: FaultLog, random: Random) -> None:
     with Deployment(log) as deployment:
         deployment.start()
         deployment.ready(3)
-        calm = calm_run(deployment, spec(10))
+        calm = calm_run(deployment, spec(LONG))
         for _ in range(log.count):
-            study = submit(deployment, spec(10))
+            study = submit(deployment, spec(LONG))
             eventually(lambda: deployment.packs(study, ["running"]), 60, "packs run")  # noqa: B023
             with ThreadPoolExecutor(CLIENTS) as watchers:
                 for _ in range(CLIENTS):
