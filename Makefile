@@ -17,7 +17,7 @@ test: $(READY)
 	+$(MAKE) --no-print-directory --jobs=4 --output-sync=target test-parts test-commands test-processes test-storms
 
 test-parts: $(READY)
-	$(BIN)/python -m pytest --ignore=tests/acceptance --ignore=tests/chaos
+	$(BIN)/python -m pytest --ignore=tests/acceptance --ignore=tests/chaos --ignore=tests/cluster
 
 test-commands: $(READY)
 	$(BIN)/python -m pytest $(COMMANDS)
@@ -26,7 +26,7 @@ test-processes: $(READY)
 	$(BIN)/python -m pytest tests/acceptance $(addprefix --ignore=,$(COMMANDS))
 
 test-storms: $(READY)
-	$(BIN)/python -m pytest tests/chaos
+	$(BIN)/python -m pytest tests/chaos tests/cluster
 
 # The storms of docs/reliability.md, then the planted defects that they have to catch; it says there how long that takes.
 chaos: $(READY)
