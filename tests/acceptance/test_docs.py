@@ -17,6 +17,10 @@ SHELLS = ("sh", "bash", "console")
 NOT_RUN = {
     "make demo": "installs everything; its last step is run by test_the_demo.py",
     "make test": "would run this very test",
+    "make security": "make check runs it",
+    "make audit": "asks a service on the internet",
+    "make fuzz": "takes most of an hour; test_fuzz.py runs it short",
+    "python -m tests.fuzz": "as make fuzz",
     "goldenbench up": "does not end; the service that these commands talk to was started with it",
     "docker compose": "needs a container engine; tests/cluster runs what the containers run",
     "python -m pip install ./examples/": "would change this environment; installed into a folder of its own instead",
