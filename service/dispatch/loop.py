@@ -264,7 +264,7 @@ class Dispatcher:
         busy = hands.runs.busy()
         slots = hands.slots.all()
         free = [slot for slot in slots if slot.address not in busy]
-        wanting = [s for s in self._studies if s.id in self._retrying or not self._backlog.exhausted(s.id)]
+        wanting = [s for s in self._studies if s.id in self._retrying or not self._backlog.exhausted(s)]
         servable = [
             (slot, fitting) for slot in free if (fitting := [s for s in wanting if self._can_serve(hands, s, slot)])
         ]
