@@ -99,7 +99,11 @@ def stops(log: FaultLog, random: Random) -> None:
                 time.sleep(random.uniform(0.5, 1.5))
                 began = time.monotonic()
                 send(deployment.service, signal.SIGTERM)
-                code = deployment.nursery.wait(deployment.service, STOP_SECONDS)
+                try:
+                    code = deployment.nursery.wait(deployment.service, STOP_SECONDS)
+                except Violation:
+                    deployment.kill_service()  # or the watchers would never end
+                    raise
                 log.measured("seconds_to_stop", time.monotonic() - began)
             if code != 0:
                 raise Violation(f"I3: a service that was told to stop ended with code {code}")
