@@ -13,8 +13,8 @@ from service.store.tables import Leader
 
 SERVICE = Path(crash_points.__file__).parent
 UNNAMED = ("door.py", "tokens.py", "login.py", "postgresql.py")
-"""Transactions about tokens and logins: one row each, and nothing of a study depends on them. Those of a restore, during
-which nothing runs: tests/service/test_backup.py ends it half-way."""
+"""Transactions about tokens and logins: one row each, and nothing of a study depends on them. Those of a restore,
+during which nothing runs: tests/service/test_backup.py ends it half-way."""
 
 
 def test_every_transaction_of_the_service_is_named_and_every_name_is_used() -> None:
