@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import sqlalchemy as sa
@@ -12,6 +12,7 @@ from service_data import Service, small
 from service.access import tokens
 from service.access.scopes import TOKEN_SCOPES, Scope
 from service.cli import tokens as command
+from service.cli.main import ScopeName
 from service.errors import Conflict, Invalid, NotFound
 from service.store.engine import Store
 from service.store.tables import Study, Token
@@ -202,4 +203,4 @@ def test_commands_make_list_and_revoke_a_token(
 
 
 def test_names_of_scopes_are_those_of_the_command() -> None:
-    assert tuple(TOKEN_SCOPES) == command.ScopeName.__args__  # type: ignore[attr-defined]
+    assert tuple(TOKEN_SCOPES) == get_args(ScopeName)
