@@ -17,7 +17,7 @@ test: $(READY)
 	+$(MAKE) --no-print-directory --jobs=4 --output-sync=target test-parts test-commands test-processes test-storms
 
 test-parts: $(READY)
-	$(BIN)/python -m pytest --ignore=tests/acceptance --ignore=tests/chaos --ignore=tests/cluster
+	$(BIN)/python -m pytest --ignore=tests/acceptance --ignore=tests/chaos --ignore=tests/cluster --ignore=tests/workers
 
 test-commands: $(READY)
 	$(BIN)/python -m pytest $(COMMANDS)
@@ -26,7 +26,7 @@ test-processes: $(READY)
 	$(BIN)/python -m pytest tests/acceptance $(addprefix --ignore=,$(COMMANDS))
 
 test-storms: $(READY)
-	$(BIN)/python -m pytest tests/chaos tests/cluster
+	$(BIN)/python -m pytest tests/chaos tests/cluster tests/workers
 
 # The storms of docs/reliability.md, then the planted defects that they have to catch; it says there how long that takes.
 chaos: $(READY)
