@@ -45,7 +45,7 @@ class Lease:
     members: tuple[TrainingConfig, ...]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)  # more than studies share the slots at a time
 def plan(spec: str) -> tuple[StudySpec, tuple[GridCell, ...]]:
     """A stored specification and its cells; parsed once, since every lease needs them."""
     parsed = StudySpec.from_json_text(spec)

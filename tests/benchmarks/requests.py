@@ -28,7 +28,6 @@ READS = (
     "/v1/studies/{study}/packs?limit=100",
     "/v1/workers",
     "/v1/presets",
-    "/studies/{study}",
 )
 SUBMIT = "POST /v1/studies"
 GRID = (11, 11)
