@@ -12,7 +12,7 @@ import optuna
 import optuna_dashboard
 import sqlalchemy as sa
 import structlog
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
@@ -20,9 +20,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from service import record_rows
 from service.lifecycle import TERMINAL, Status
 from service.store.engine import BUSY_SECONDS, Store
-from service.store.tables import now
 from studies.golden import effective_learning_rate
 
 METRIC_NAMES = "study:metric_names"
@@ -59,8 +59,12 @@ class CellRecord:
             "diverged": self.diverged,
             "mean": self.mean,
             "std": self.std,
-            "n": self.n,  # written last: it says that the others are up to date
+            "n": self.n,
         }
+
+
+ATTRIBUTES = tuple(CellRecord(0, 1.0, 0.0, (), 0, 0, None, None, {}).attributes)
+"""The names of the user attributes that a trial of ours has."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def open_storage(store: Store) -> RDBStorage:
 
 
 class Record:
-    """Writes one study's trials; every method may be called again after it failed half-way."""
+    """Writes studies' trials; every method may be called again after it failed half-way."""
 
     def __init__(self, storage: RDBStorage) -> None:
         self._storage = storage
@@ -110,10 +114,16 @@ class Record:
         if self._storage.get_study_user_attrs(number).get(OURS) != study_id:
             self._storage.set_study_user_attr(number, OURS, study_id)
             self._storage.set_study_system_attr(number, METRIC_NAMES, ["mean accuracy"])
-        for cell in cells[len(trials) :]:
-            self._storage.create_new_trial(number, template_trial=_trial(cell, cells, status))
-        for cell, trial in zip(cells, trials, strict=False):
-            self._update(cell, trial, status)
+        axes = _distributions(cells)
+        wanted = [_trial(cell, axes, status) for cell in cells]
+        with self._storage.engine.begin() as connection:
+            record_rows.add(connection, number, wanted[len(trials) :])
+            stale = {
+                trial._trial_id: want
+                for cell, trial, want in zip(cells, trials, wanted, strict=False)
+                if not trial.state.is_finished() and not _says(trial, cell, status)
+            }
+            record_rows.change(connection, stale, ATTRIBUTES)
 
     def shows(self, title: str, study_id: str, cells: Sequence[CellRecord], status: Status) -> bool:
         """Whether a study's trials are all there and say what `write` would have them say; arguments as there."""
@@ -185,21 +195,6 @@ class Record:
         ids = (study.user_attrs.get(OURS) for study in self._storage.get_all_studies())
         return {str(study_id) for study_id in ids if study_id is not None}
 
-    def _update(self, cell: CellRecord, trial: FrozenTrial, status: Status) -> None:
-        if trial.state.is_finished():
-            return
-        if trial.user_attrs.get("n") != cell.n:
-            for n, mean in cell.means.items():
-                if trial.intermediate_values.get(n) != mean:
-                    self._storage.set_trial_intermediate_value(trial._trial_id, n, mean)
-            for key, value in cell.attributes.items():
-                if trial.user_attrs.get(key) != value:
-                    self._storage.set_trial_user_attr(trial._trial_id, key, value)
-        state = _state(cell, status)
-        if state is not TrialState.RUNNING:
-            values = [cell.mean] if state is TrialState.COMPLETE and cell.mean is not None else None
-            self._storage.set_trial_state_values(trial._trial_id, state, values)
-
 
 def _whole(key: sa.Column[Any]) -> sa.Select[Any]:
     """The keys of a table's rows that have all their parents, and those theirs."""
@@ -209,7 +204,7 @@ def _whole(key: sa.Column[Any]) -> sa.Select[Any]:
     return query
 
 
-def _distributions(cells: Sequence[CellRecord]) -> dict[str, Any]:
+def _distributions(cells: Sequence[CellRecord]) -> dict[str, BaseDistribution]:
     """Two axes that span all cells, the same in every trial of a study."""
     rates = [cell.learning_rate for cell in cells]
     momenta = [cell.momentum for cell in cells]
@@ -219,17 +214,18 @@ def _distributions(cells: Sequence[CellRecord]) -> dict[str, Any]:
     }
 
 
-def _trial(cell: CellRecord, cells: Sequence[CellRecord], status: Status) -> FrozenTrial:
+def _trial(cell: CellRecord, axes: dict[str, BaseDistribution], status: Status) -> FrozenTrial:
+    """What a trial shall say; its times are those of its writing."""
     state = _state(cell, status)
     return FrozenTrial(
-        number=-1,
+        number=cell.cell,
         trial_id=-1,
         state=state,
         value=cell.mean if state is TrialState.COMPLETE else None,
-        datetime_start=now().replace(tzinfo=None),  # Optuna keeps times without a zone
-        datetime_complete=now().replace(tzinfo=None) if state.is_finished() else None,
+        datetime_start=None,
+        datetime_complete=None,
         params={"learning_rate": cell.learning_rate, "momentum": cell.momentum},
-        distributions=_distributions(cells),
+        distributions=axes,
         user_attrs=cell.attributes,
         system_attrs={},
         intermediate_values=dict(cell.means),

@@ -138,9 +138,11 @@ class Recorder:
         self._record.write(study.optuna_name, study_id, records, Status(study.status))
         with self._leadership.transaction("record") as session:
             session.execute(sa.update(Study).where(Study.id == study_id).values(recorded=study.status))
-            for record in records:
-                row = sa.update(Cell).where(Cell.study_id == study_id, Cell.cell == record.cell)
-                session.execute(row.where(Cell.recorded_n != record.n).values(recorded_n=record.n))
+            told = {cell.cell: cell.recorded_n for cell in cells}
+            more = [{"at": one.cell, "shown": one.n} for one in records if one.n != told[one.cell]]
+            if more:
+                row = sa.update(Cell).where(Cell.study_id == study_id, Cell.cell == sa.bindparam("at"))
+                session.connection().execute(row.values(recorded_n=sa.bindparam("shown")), more)
         self._lag.written(study_id)
         self._describe(study_id)
         ended = time.monotonic()

@@ -186,7 +186,9 @@ def _listen(host: str, port: int) -> socket.socket:
     """A listening socket on the port, or on the next free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for candidate in range(port, min(port + PORTS_TRIED, 65_536)):
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # Named in full: asyncio turns Nagle's delay off only for sockets whose protocol says TCP, and an answer of two
+        # packets would wait 40 ms for the first to be acknowledged.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, candidate))

@@ -28,6 +28,7 @@ from service_data import (
     wish,
 )
 
+from service import record_rows
 from service.dispatch import accept
 from service.dispatch.leader import Leadership
 from service.record import Record, open_storage
@@ -349,17 +350,18 @@ def test_writing_half_a_record_is_made_good(
 ) -> None:
     study_id = opened(store, leadership)
     complete(leadership, study_id)
-    create, calls = RDBStorage.create_new_trial, itertools.count()
+    insert, calls = record_rows._insert, itertools.count()
 
-    def fail_third(self: RDBStorage, *arguments: object, **named: object) -> int:
+    def fail_third(*arguments: Any) -> None:
         if next(calls) == 2:
             raise OSError("the database went away")
-        return create(self, *arguments, **named)
+        insert(*arguments)
 
-    monkeypatch.setattr(RDBStorage, "create_new_trial", fail_third)
+    monkeypatch.setattr(record_rows, "_insert", fail_third)
     with pytest.raises(OSError, match="went away"):
         recorder.catch_up()
     assert row(store, study_id).recorded is None
+    assert load(reader, study_id).trials == []
     assert recorder.catch_up() == 1
     assert [trial.state for trial in load(reader, study_id).trials] == [TrialState.COMPLETE] * 5
 
