@@ -1,6 +1,7 @@
 """Answers for pages, which do not wait long for one and do not keep a processor busy with what still goes on."""
 
 import asyncio
+import itertools
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
@@ -58,12 +59,15 @@ class Look(Generic[Answer]):
     """whether the final one is still being computed"""
     problem: str
     """why it could not be computed; empty while nothing is wrong"""
+    number: int
+    """tells the answer from any other of this process; 0 before there is one"""
 
 
 @dataclass(frozen=True)
 class _Seen:
     """One finished answer."""
 
+    number: int
     answer: Any
     state: tuple[Any, ...]
     rests_until: float
@@ -98,6 +102,7 @@ class Answers:
         self._failures: OrderedDict[str, _Failure] = OrderedDict()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._reading: asyncio.Task[None] | None = None
+        self._numbers = itertools.count(1)
 
     async def look(self, question: Question[Answer]) -> Look[Answer]:
         """The newest answer that can be had within WAIT_SECONDS."""
@@ -105,7 +110,7 @@ class Answers:
             await asyncio.wait([self._start(question)], timeout=WAIT_SECONDS)
         seen, problem = self._seen.get(question.key), self.problem(question)
         pending = question.final and self.known(question) is None and not problem
-        return Look(None if seen is None else seen.answer, pending, problem)
+        return Look(None, pending, problem, 0) if seen is None else Look(seen.answer, pending, problem, seen.number)
 
     def known(self, question: Question[Answer]) -> Answer | None:
         """The answer, if it is there already."""
@@ -156,7 +161,8 @@ class Answers:
             _keep(self._failures, question.key, _Failure(_why(error), question.state, rests_until))
             return
         now = time.monotonic()
-        _keep(self._seen, question.key, _Seen(answer, question.state, now + REST * (now - began)))
+        rests_until = now + REST * (now - began)
+        _keep(self._seen, question.key, _Seen(next(self._numbers), answer, question.state, rests_until))
         self._failures.pop(question.key, None)
 
 

@@ -1,8 +1,32 @@
 """What a study was made of, and where its data and pictures are."""
 
+from service.api.context import Context
+from service.api.data import get_manifest
 from service.pages import wording
-from service.schemas.data import ManifestDocument
-from service.schemas.studies import StudyLinks
+from service.pages.drawings import Drawings
+from service.schemas.data import ManifestDocument, ManifestPacks
+from service.schemas.studies import StudyDocument, StudyLinks
+
+
+def read_manifest(context: Context, drawings: Drawings, study: StudyDocument, packs: ManifestPacks) -> ManifestDocument:
+    """The manifest of a study as it is now; it is read once, since all its packs are, and then only what changes.
+
+    Args:
+        context: the parts of the service.
+        drawings: what has been read already.
+        study: its document.
+        packs: what its trainings took so far.
+    """
+    found = drawings.of(f"manifest {study['id']}", study["dataset_sha256"], lambda: get_manifest(study["id"], context))
+    return {
+        **found,
+        "status": study["status"],
+        "runs": study["runs"],
+        "numeric_class": study["numeric_class"],
+        "packs": packs,
+        "started_at": study["started_at"],
+        "finished_at": study["finished_at"],
+    }
 
 
 def manifest(document: ManifestDocument) -> tuple[tuple[str, str], ...]:

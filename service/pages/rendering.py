@@ -7,6 +7,7 @@ import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
+from markupsafe import Markup
 
 from service.access.principal import NOBODY, Principal
 from service.access.scopes import Scope
@@ -32,6 +33,16 @@ class Shell:
     may_change: bool
     """whether whoever looks may submit and control studies"""
     may_delete: bool
+
+
+def drawn(name: str, page: object) -> Markup:
+    """A part of a page, to be printed as it is by the page's template; the same for everybody who looks.
+
+    Args:
+        name: of the template.
+        page: its dataclass.
+    """
+    return Markup(_environment.get_template(name).render(page=page))  # its values are escaped there
 
 
 def respond(

@@ -17,6 +17,7 @@ from service.api.suites import get_suites, read_suite
 from service.errors import NotFound
 from service.pages import actions
 from service.pages.answers import Answers, Badge, about_pair, about_study, about_suite, badges
+from service.pages.drawings import Drawings
 from service.pages.form import filled
 from service.pages.head import head, in_motion
 from service.pages.home import HomePage, listed, prescribed_text, suite_presets, suites_listed
@@ -62,7 +63,12 @@ async def study(request: Request, study_id: str, context: Shared) -> HTMLRespons
     """One study with its answer."""
     document = await run_in_threadpool(read_study, context, study_id)
     look = await _answers(request).look(about_study(context, document))
-    return await run_in_threadpool(lambda: respond(request, "study.html", study_page(context, document, look)))
+
+    def draw() -> HTMLResponse:
+        drawings: Drawings = request.app.state.drawings
+        return respond(request, "study.html", study_page(context, drawings, document, look))
+
+    return await run_in_threadpool(draw)
 
 
 @router.get("/studies/{study_id}/comparison")
@@ -109,6 +115,7 @@ def icon() -> Response:
 def install(app: FastAPI) -> None:
     """Add the pages to an app, with their files; `/static` is the Optuna dashboard's."""
     app.state.answers = Answers()
+    app.state.drawings = Drawings()
     app.include_router(router)
     app.include_router(actions.router)
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")

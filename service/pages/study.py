@@ -1,29 +1,18 @@
 """What `/studies/{id}` shows."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.api.context import Context
-from service.api.data import get_cells, get_manifest
 from service.lifecycle import TERMINAL, Status
-from service.pages import verdict as words
 from service.pages import wording
 from service.pages.answers import Look
-from service.pages.cell_table import CellTable, cell_table
-from service.pages.contenders import Contender, read_contenders
-from service.pages.curves import Curves, curves
-from service.pages.dots import Dots, dots
-from service.pages.estimates import Estimates, estimates
+from service.pages.drawings import Drawings
 from service.pages.head import Head, head
-from service.pages.heatmap import Heatmap, heatmap
-from service.pages.record import downloads, manifest
-from service.pages.ridge import RidgePlot, ridge_plot
-from service.pages.verdict import Row, Secondary, Verdict
-from service.pages.wording import Fact
+from service.pages.record import downloads, manifest, read_manifest
+from service.pages.results import Results, draw_results
+from service.pages.stamp import LOOKED_AT, Stamp, read_stamp
 from service.pairs import partners
-from service.plots.lattice import lattice
-from service.schemas.data import CellDocument
 from service.schemas.studies import ComparisonDocument, StudyDocument
 from service.store.tables import Study
 from studies.datasets import registry
@@ -33,23 +22,6 @@ POLL_SECONDS = 1
 """How soon a page asks again for an answer that is being computed."""
 RETRY_SECONDS = 15
 """How soon a page tries again for one that could not be computed."""
-LOOKED_AT = 200
-"""Newest studies among which those are sought that this one can be compared with."""
-
-
-@dataclass(frozen=True)
-class Answered:
-    """What the comparison gives."""
-
-    verdict: Verdict
-    headline: tuple[tuple[str, Fact], ...]
-    """the numbers behind the verdict"""
-    estimates: Estimates | None
-    rows: tuple[Row, ...]
-    secondary: tuple[Secondary, ...]
-    ridge: RidgePlot | None
-    ridge_sentence: str
-    surface: tuple[tuple[str, Fact], ...]
 
 
 @dataclass(frozen=True)
@@ -75,11 +47,7 @@ class StudyPage:
     """why there is none; empty while nothing is wrong"""
     refresh_seconds: int | None
     """how soon the page should look again without an event; None if it is final"""
-    answered: Answered | None
-    heatmap: Heatmap | None
-    table: CellTable | None
-    curves: Curves | None
-    dots: Dots | None
+    results: Results
     partners: tuple[Partner, ...]
     """studies that share replicates with it, the newest first"""
     can_extend: bool
@@ -92,24 +60,25 @@ class StudyPage:
     dashboard: str
 
 
-def study_page(context: Context, document: StudyDocument, look: Look[ComparisonDocument]) -> StudyPage:
+def study_page(
+    context: Context, drawings: Drawings, document: StudyDocument, look: Look[ComparisonDocument]
+) -> StudyPage:
     """Gather the page of a study; reads the database.
 
     Args:
         context: the parts of the service.
+        drawings: what has been drawn already.
         document: the study's.
         look: its answer as far as it is known.
     """
     study_id, spec = document["id"], document["spec"]
-    cells = get_cells(study_id, context)["items"]
-    answer = look.answer
-    contenders: tuple[Contender, ...] = ()
     with context.store.read() as session:
-        if answer is not None:
-            contenders = read_contenders(session, study_id, answer)
-        found = tuple(map(_partner, partners(session, study_id, LOOKED_AT)))
-    grid = lattice(cells) if cells else None
-    references = [] if answer is None else words.numbered(answer)
+        stamp = read_stamp(session, study_id)
+    results = drawings.of(
+        f"results {study_id}",
+        (stamp.cells, look.number),
+        lambda: draw_results(context, drawings, document, look.answer, stamp.cells),
+    )
     info = registry.get(spec["dataset"])
     return StudyPage(
         head=head(document),
@@ -118,19 +87,26 @@ def study_page(context: Context, document: StudyDocument, look: Look[ComparisonD
         awaited=look.pending,
         problem=look.problem,
         refresh_seconds=POLL_SECONDS if look.pending else RETRY_SECONDS if look.problem else None,
-        answered=None if answer is None else _answered(answer, cells),
-        heatmap=None if grid is None else heatmap(grid, cells, spec["claim"]["margin"], answer, references),
-        table=None if grid is None else cell_table(grid, cells, answer),
-        curves=curves(contenders) if contenders else None,
-        dots=dots(contenders) if contenders else None,
-        partners=found,
+        results=results,
+        partners=_partners(context, drawings, document, stamp),
         can_extend=_can_extend(document),
         can_delete=document["status"] in TERMINAL,
         specification=json.dumps(spec, indent=1),
-        manifest=manifest(get_manifest(study_id, context)),
-        downloads=downloads(document["links"], bool(contenders), _has_ridge(answer)),
+        manifest=manifest(read_manifest(context, drawings, document, stamp.packs)),
+        downloads=downloads(document["links"], results.has_curves, results.has_ridge),
         dashboard=document["links"]["dashboard"],
     )
+
+
+def _partners(context: Context, drawings: Drawings, study: StudyDocument, stamp: Stamp) -> tuple[Partner, ...]:
+    """Those of the newest studies that share replicates; a name and a specification never change."""
+
+    def read() -> tuple[Partner, ...]:
+        with context.store.read() as session:
+            return tuple(map(_partner, partners(session, study["id"], LOOKED_AT)))
+
+    found = drawings.of(f"partners {study['id']}", (study["progress"]["done"] > 0, stamp.others), read)
+    return tuple(one for one in found if one.id in stamp.others)  # not one that came, and went, since the stamp
 
 
 def _partner(row: Study) -> Partner:
@@ -141,44 +117,3 @@ def _can_extend(study: StudyDocument) -> bool:
     """Whether more runs may be asked for; the lifecycle decides."""
     over = (Status.CANCELLED, Status.FAILED)
     return study["status"] not in over and not study["spec"]["racing"] and study["looks"] < MOST_LOOKS
-
-
-def _answered(answer: ComparisonDocument, cells: Sequence[CellDocument]) -> Answered:
-    return Answered(
-        verdict=words.verdict(answer),
-        headline=_headline(answer, len(cells)),
-        estimates=estimates(answer),
-        rows=words.rows(answer) if answer["n"] else (),
-        secondary=words.secondary(answer),
-        ridge=ridge_plot(answer, cells),
-        ridge_sentence=words.ridge_sentence(answer),
-        surface=words.surface_facts(answer),
-    )
-
-
-def _headline(answer: ComparisonDocument, cells: int) -> tuple[tuple[str, Fact], ...]:
-    margin = Fact(f"{wording.points(answer['margin'])} points", "fixed before the run: a smaller loss does not matter")
-    n = Fact(f"{answer['n']:,}", "paired replicates: columns (fold, run) that are complete for every cell")
-    found = [("Margin", margin), ("Paired replicates", n)]
-    share = words.share_fact(answer, cells)
-    if share is not None:
-        found.append(("Confidence set", share))
-    prescribed = answer["prescribed"]
-    if prescribed["percentile"] is not None:
-        meaning = "share of grid cells whose mean is not higher; the box is centred on the claim, so this says little"
-        found.append(("Percentile in the grid", Fact(f"{100 * prescribed['percentile']:.0f} %", meaning)))
-    needed = answer["replicates_needed"]
-    if needed is not None:
-        meaning = "would settle it with a probability of 80 %, if the truth is as these data suggest"
-        found.append(("Replicates needed", Fact(f"{needed:,}", meaning)))
-    race = answer["racing"]
-    if race is not None:
-        meaning = (
-            f"of the {race['planned']:,} planned; {race['dropped']:,} cells were out of the running before the end"
-        )
-        found.append(("Trainings spared by racing", Fact(f"{race['saved']:,}", meaning)))
-    return tuple(found)
-
-
-def _has_ridge(answer: ComparisonDocument | None) -> bool:
-    return answer is not None and answer["ridge"] is not None and bool(answer["ridge"]["diagonals"])
