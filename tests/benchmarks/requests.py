@@ -33,6 +33,11 @@ SUBMIT = "POST /v1/studies"
 GRID = (11, 11)
 BIG = "POST /v1/studies (12,100 trainings)"
 BIG_COUNT = 20
+PAGE = "/studies/{study}"
+"""For people, not programs: in rows of its own, and among the other requests only if asked for."""
+PAGE_COUNT = 20
+PAGE_REST_SECONDS = 0.2
+"""Between two pages, so that results have come in meanwhile and there is something to draw."""
 
 
 class Load:
@@ -51,21 +56,22 @@ class Load:
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.failed: list[str] = []
 
-    async def run(self, rate: float, seconds: float, submissions: float) -> None:
+    async def run(self, rate: float, seconds: float, submissions: float, pages: float) -> None:
         """Send so many requests per second for so long.
 
         Args:
             rate: requests per second.
             seconds: for how long.
             submissions: the share of them that submit a study.
+            pages: the share of them that ask for the study's page.
         """
         loop = asyncio.get_running_loop()
         began, sent = loop.time(), []
         for number in range(int(rate * seconds)):
             due = began + number / rate
             await asyncio.sleep(max(0.0, due - loop.time()))
-            submits = self._random.random() < submissions
-            name = SUBMIT if submits else self._random.choice(READS)
+            kind = self._random.random()
+            name = SUBMIT if kind < submissions else PAGE if kind < submissions + pages else self._random.choice(READS)
             sent.append(asyncio.create_task(self._send(name, due)))
         await asyncio.gather(*sent)
         await self._client.aclose()
@@ -96,6 +102,17 @@ def big_submissions(client: httpx.Client) -> list[float]:
     return seconds
 
 
+def lone_pages(client: httpx.Client, study: str) -> list[float]:
+    """Seconds to answer each of some pages of a study that goes on, nothing else asked."""
+    seconds = []
+    for _ in range(PAGE_COUNT):
+        began = time.perf_counter()
+        client.get(PAGE.format(study=study)).raise_for_status()
+        seconds.append(time.perf_counter() - began)
+        time.sleep(PAGE_REST_SECONDS)
+    return seconds
+
+
 def _key() -> dict[str, str]:
     return {"Idempotency-Key": secrets.token_hex(8)}
 
@@ -113,16 +130,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=50.0, help="requests per second")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--submissions", type=float, default=0.1, help="share of the requests")
+    parser.add_argument("--pages", type=float, default=0.0, help="share of the requests that ask for the study's page")
     parser.add_argument("--devices", type=int, default=8, help="simulated, at 8 trainings a second each")
     chosen = parser.parse_args(arguments)
     with deployment(chosen.database, chosen.devices, rate=8.0, pack_seconds=1.0) as (client, _):
         study = client.post("/v1/studies", json=grid(GRID, 50)).json()["id"]
         time.sleep(5)
         print(json.dumps({"what": BIG} | summary(big_submissions(client))), flush=True)
+        pages = {"what": f"{PAGE}, nothing else asked"} | summary(lone_pages(client, study))
+        print(json.dumps(pages), flush=True)
         load = Load(str(client.base_url), study)
-        asyncio.run(load.run(chosen.rate, chosen.seconds, chosen.submissions))
+        asyncio.run(load.run(chosen.rate, chosen.seconds, chosen.submissions, chosen.pages))
         running = client.get(f"/v1/studies/{study}").json()
-    reads = [second for name, seconds in load.seconds.items() if name != SUBMIT for second in seconds]
+    reads = [second for name, seconds in load.seconds.items() if name not in (SUBMIT, PAGE) for second in seconds]
     for name, seconds in {"all reads": reads, **load.seconds}.items():
         print(json.dumps({"what": name} | summary(seconds)), flush=True)
     print(
