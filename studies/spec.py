@@ -23,7 +23,8 @@ from studies.parts import (
 SCHEMA_VERSION = 1
 LOSSES = ("dual-process", "energy", "sse", "cross-entropy")
 ENGINES = ("auto", "packed-cpu", "packed-cuda", "reference")
-PRECISIONS = ("fp32",)
+PRECISIONS = ("fp32", "tf32x3")
+"""`tf32x3`: on a GPU's tensor cores, with three products of tf32 parts for one, near the accuracy of `fp32`."""
 BN_STATISTICS = ("population", "moving")
 MAX_TRAININGS = 1_000_000
 UNTITLED = "untitled"
@@ -113,6 +114,9 @@ class StudySpec(Document):
         if self.engine.startswith("packed") and self.bn_statistics != "population":
             rule = f"must be auto or reference with bn_statistics {self.bn_statistics}, not {self.engine}"
             problems.append(Problem("engine", rule))
+        if self.precision == "tf32x3" and self.engine != "packed-cuda":
+            rule = f"must be fp32 with engine {self.engine}, not {self.precision}: only packed-cuda has it"
+            problems.append(Problem("precision", rule))
         if self.racing:
             problems.extend(self._race_problems())
         return problems

@@ -11,9 +11,11 @@ from workers.packed_cpu import PackedCpu
 from workers.packed_cuda import PackedCuda
 from workers.reference import Reference
 
-# PackedCuda has never run on a GPU: behind Reference, which supports all that it does, `auto` does not reach it.
-ENGINES: tuple[Engine, ...] = (PackedCpu(), Reference(), PackedCuda())
+AUTOMATIC: tuple[Engine, ...] = (PackedCpu(), Reference())
 """In order of preference: `auto` takes the first that supports a configuration."""
+# PackedCuda has never run on a GPU: a study that wants it names it (docs/decisions/0008).
+ENGINES: tuple[Engine, ...] = (*AUTOMATIC, PackedCuda())
+"""Every engine, by whose name a study may ask for it."""
 
 
 def choose_engine(config: TrainingConfig, device: str, engine: str = "auto") -> Engine:
@@ -27,7 +29,7 @@ def choose_engine(config: TrainingConfig, device: str, engine: str = "auto") -> 
     Raises:
         ValueError: the named engine, or every engine, cannot train it there.
     """
-    for candidate in ENGINES:
+    for candidate in AUTOMATIC if engine == "auto" else ENGINES:
         if engine in ("auto", candidate.name) and candidate.supports(config, device):
             return candidate
     raise ValueError(f"engine {engine} cannot train {config.model} in {config.precision} on {device}")

@@ -96,7 +96,9 @@ CHANGES: dict[str, Any] = {
     "seed": 1,
     "claim": {"margin": 0.002},
 }
-ONLY_ONE_VALUE = {"schema", "model", "precision"}
+ONLY_ONE_VALUE = {"schema", "model"}
+ONLY_TOGETHER = {"precision"}
+"""A second value of these needs another value elsewhere: see the tests below."""
 
 
 def test_every_field_but_name_and_priority_changes_the_fingerprint() -> None:
@@ -106,7 +108,22 @@ def test_every_field_but_name_and_priority_changes_the_fingerprint() -> None:
     assert len(set(found.values())) == len(found)
     assert spec(name="another", priority=5).fingerprint == before
     assert spec(name="another", priority=5).canonical() != spec().canonical()
-    assert {field.name for field in fields(StudySpec)} == {*CHANGES, *ONLY_ONE_VALUE, "name", "priority"}
+    assert {field.name for field in fields(StudySpec)} == {
+        *CHANGES,
+        *ONLY_ONE_VALUE,
+        *ONLY_TOGETHER,
+        "name",
+        "priority",
+    }
+
+
+def test_a_precision_of_one_engine_changes_the_fingerprint_too() -> None:
+    plain, split = (spec(engine="packed-cuda", precision=precision) for precision in ("fp32", "tf32x3"))
+    assert split.fingerprint != plain.fingerprint
+    assert StudySpec.from_json_text(split.canonical()) == split
+    for engine in ("auto", "packed-cpu", "reference"):
+        with pytest.raises(SpecError, match=f"precision: must be fp32 with engine {engine}, not tf32x3"):
+            spec(engine=engine, precision="tf32x3")
 
 
 def test_parts_of_the_claim_and_of_references_change_the_fingerprint() -> None:

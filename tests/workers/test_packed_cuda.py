@@ -23,12 +23,12 @@ from workers.packed_cuda import PackedCuda
 from workers.reference import Reference
 from workers.train import choose_engine
 from workers.triton.data import DeviceImages
-from workers.triton.shapes import Tiles
+from workers.triton.shapes import TILES
 
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
 pytestmark = needs_triton
 
-TINY = Tiles(images=16, positions=4, loss_images=8)
+TINY = {name: replace(tiles, images=16, backward_images=16, pairs=2, loss_images=8) for name, tiles in TILES.items()}
 """So small that every loop over tiles runs more than once, the last time with less than a tile."""
 CONFIG = TrainingConfig(
     cell=0,
@@ -75,14 +75,18 @@ def train(configs: list[TrainingConfig], dataset: PreparedDataset) -> list[Train
     return found
 
 
-@pytest.fixture(scope="module")
-def digits() -> PreparedDataset:
+def noisy_prototypes() -> PreparedDataset:
     """6 x 7 images of 3 classes in 3 folds of 9, 10 and 11 images: 2 batches of 9, the rest dropped."""
     generator = np.random.default_rng(11)
     prototypes = generator.integers(0, 100, (3, 6, 7))
     labels = np.arange(30) % 3
     pixels = prototypes[labels] + generator.integers(0, 156, (30, 6, 7))
     return from_arrays("noisy prototypes", pixels, labels, np.repeat([0, 1, 2], [9, 10, 11]))
+
+
+@pytest.fixture(scope="module")
+def digits() -> PreparedDataset:
+    return noisy_prototypes()
 
 
 PACK = [
@@ -216,3 +220,8 @@ def test_only_a_study_that_names_it_gets_it() -> None:
     assert choose_engine(CONFIG, "cuda", "packed-cuda").name == "packed-cuda"
     with pytest.raises(ValueError, match="engine packed-cuda cannot train"):
         choose_engine(CONFIG, "cpu", "packed-cuda")
+    # Only it has the other precision, and even so `auto` does not take it.
+    split = replace(CONFIG, precision="tf32x3")
+    assert choose_engine(split, "cuda", "packed-cuda").name == "packed-cuda"
+    with pytest.raises(ValueError, match="engine auto cannot train paper-cnn in tf32x3 on cuda"):
+        choose_engine(split, "cuda")

@@ -41,12 +41,21 @@ def _stepped(
 
 
 def step_errors(
-    configs: list[TrainingConfig], dataset: PreparedDataset, tiles: Tiles = TINY, logit_scale: float = 1
+    configs: list[TrainingConfig], dataset: PreparedDataset, tiles: Tiles = TINY["fp32"], logit_scale: float = 1
 ) -> list[dict[str, float]]:
     """For each configuration, the error of the update of each parameter, relative to its largest."""
     models = [start_model(config, dataset, logit_scale) for config in configs]
+    return errors_of(interpreted(_stepped, configs, dataset, models, tiles), configs, dataset, models)
+
+
+def errors_of(
+    found: list[tuple[Values, Values, bool]],
+    configs: list[TrainingConfig],
+    dataset: PreparedDataset,
+    models: list[PaperCnn],
+) -> list[dict[str, float]]:
+    """Errors of what `_stepped` made of the models."""
     errors = []
-    found = interpreted(_stepped, configs, dataset, models, tiles)
     for config, model, (parameters, velocity, alive) in zip(configs, models, found, strict=True):
         before = {name: value.detach().numpy().ravel().copy() for name, value in model.named_parameters()}
         truth = gradients(model.double(), config, dataset)
@@ -68,20 +77,23 @@ def worst(errors: list[dict[str, float]]) -> float:
     return max(max(each.values()) for each in errors)
 
 
-def test_one_step_of_every_parameter_equals_float64_autograd() -> None:
-    # The second tile of images is half empty.
-    errors = step_errors(of_each_loss(STEP), digits(2 * 24, 8, 7, 5))
+@pytest.mark.parametrize("precision", TINY)
+def test_one_step_of_every_parameter_equals_float64_autograd(precision: str) -> None:
+    # The second tile of images is half empty, and so is the second pair of positions in a row.
+    errors = step_errors(of_each_loss(STEP), digits(2 * 24, 8, 7, 5), TINY[precision])
     assert worst(errors) <= PARITY, errors
 
 
-def test_one_step_equals_float64_autograd_when_probabilities_saturate() -> None:
-    errors = step_errors(of_each_loss(STEP), digits(2 * 24, 7, 7, 5), logit_scale=10)
+@pytest.mark.parametrize("precision", TINY)
+def test_one_step_equals_float64_autograd_when_probabilities_saturate(precision: str) -> None:
+    errors = step_errors(of_each_loss(STEP), digits(2 * 24, 7, 7, 5), TINY[precision], logit_scale=10)
     assert worst(errors) <= PARITY, errors
 
 
-def test_one_step_equals_float64_autograd_with_the_tiles_of_the_engine() -> None:
+@pytest.mark.parametrize("precision", TILES)
+def test_one_step_equals_float64_autograd_with_the_tiles_of_the_engine(precision: str) -> None:
     config = replace(STEP, batch_size=130, loss="cross-entropy")
-    errors = step_errors([config], digits(2 * 130, 13, 15, 10), TILES)
+    errors = step_errors([config], digits(2 * 130, 10, 13, 10), TILES[precision])
     assert worst(errors) <= PARITY, errors
 
 
@@ -97,7 +109,7 @@ def test_the_step_check_sees_two_swapped_networks() -> None:
     dataset = digits(2 * 24, 5, 6, 3)
     one, other = replace(STEP, loss="sse"), replace(STEP, weight_decay=0.0, loss="sse", cell=1)
     models = [start_model(config, dataset, 1) for config in (one, other)]
-    (_, found, _), _ = interpreted(_stepped, [other, one], dataset, models, TINY)
+    (_, found, _), _ = interpreted(_stepped, [other, one], dataset, models, TINY["fp32"])
     truth = gradients(models[0].double(), one, dataset)
     assert error(found["output.weight"], truth["output.weight"]) > 100 * PARITY
 

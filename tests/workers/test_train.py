@@ -85,7 +85,7 @@ def test_numeric_classes_are_spelled_as_studies_have_stored_them() -> None:
     assert {engine.name: engine.numeric_class("fp32", "cpu").removesuffix(rest) for engine in ENGINES} == {
         "packed-cpu": f"packed-cpu-{native.isa}-{native.compiler}-1",
         "reference": "reference-1",
-        "packed-cuda": "packed-cuda-1",
+        "packed-cuda": "packed-cuda-2",
     }
 
 

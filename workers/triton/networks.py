@@ -51,7 +51,7 @@ class Networks:
         self._shares = self._zeros(K, self._splits, shape.batch, lanes)
         self._test_shares = self._zeros(K, self._splits, data.test_labels.shape[1], lanes)
         self._delta = self._zeros(K, shape.batch, lanes)
-        self._slopes = self._zeros(K, self._splits, TAP_LANES, FILTER_LANES, dtype=torch.float64)
+        self._slopes = self._zeros(K, self._splits, 2 * FILTER_LANES, TAP_LANES, dtype=torch.float64)
         self._graph: torch.cuda.CUDAGraph | None = None
         self._trained = 0
 
@@ -131,8 +131,8 @@ class Networks:
         convolution.backward[(self._splits, K)](
             data.pixels, data.centre, self._rows, self.alive, self._folded, p["output.weight"], v["output.weight"],
             self._rates, self._delta, self._slopes, step, data.steps, shape.batch, shape.height, shape.width,
-            shape.classes, shape.class_lanes, tiles.images, tiles.positions, tiles.dot,
-            **self._options(tiles.backward_warps),
+            shape.classes, shape.class_lanes, tiles.backward_images, tiles.pairs, tiles.dot,
+            **self._options(tiles.backward_warps, tiles.stages),
         )  # fmt: skip
         normalisation.unfold_and_move[(K,)](
             p["convolution.weight"], p["norm.weight"], p["norm.bias"], v["convolution.weight"], v["norm.weight"],
@@ -151,14 +151,14 @@ class Networks:
         data, tiles, shape = self._data, self._tiles, self._data.shape
         convolution.forward[(-(-batch // tiles.images), self._splits, len(self.alive))](
             pixels, data.centre, self._rows, self.alive, self._folded, self.parameters["output.weight"], shares, step,
-            steps, batch, shape.height, shape.width, shape.classes, shape.class_lanes, tiles.images, tiles.positions,
-            tiles.dot, **self._options(tiles.warps),
+            steps, batch, shape.height, shape.width, shape.classes, shape.class_lanes, tiles.images, tiles.pairs,
+            tiles.dot, **self._options(tiles.forward_warps, tiles.stages),
         )  # fmt: skip
 
     @staticmethod
-    def _options(warps: int) -> dict[str, int]:
+    def _options(warps: int, stages: int = 1) -> dict[str, int]:
         """Fused multiply-adds are named because Triton 3.10 ends them as a default."""
-        return {"num_warps": warps, "enable_fp_fusion": True}
+        return {"num_warps": warps, "num_stages": stages, "enable_fp_fusion": True}
 
     def _parameters(self, K: int) -> dict[str, torch.Tensor]:
         """Zeros by the names of `PaperCnn`; the bias of the convolution has no effect and no entry."""

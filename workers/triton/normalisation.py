@@ -17,6 +17,11 @@ TAPS = tl.constexpr(25)
 MOMENTS = tl.constexpr(650)
 TAP_LANES = tl.constexpr(32)
 FILTER_LANES = tl.constexpr(32)
+SIDE = tl.constexpr(5)
+WIDE = tl.constexpr(6)
+"""Columns of pixels under two neighbouring positions of the filter, a pair."""
+PIXELS = tl.constexpr(30)
+"""Under a pair; the pair's tap of this number is 1."""
 EPSILON = tl.constexpr(1e-5)
 BRIGHTEST = tl.constexpr(255.0)
 
@@ -89,7 +94,8 @@ def unfold_and_move(
         filters, scale, offset, alive, replicate, moments, covariance_w, deviation, step, steps: as `fold` has them.
         filters_velocity, scale_velocity, offset_velocity: momentum, shaped like what they move.
         rates: [K, 3] float32, learning rate, momentum and weight decay.
-        partial: [K, S, 32, 32] float64, sums of pixel times slope, taps by filters; row 25 sums the slopes.
+        partial: [K, S, 64, 32] float64, from `backward`: a left position's filters and then a right one's by the taps
+            of a pair.
     """
     k = tl.program_id(0).to(tl.int64)
     if tl.load(alive + k) == 0:
@@ -98,9 +104,13 @@ def unfold_and_move(
     column = tl.arange(0, FILTER_LANES)
     is_tap, is_filter = tap < TAPS, column < FILTERS
     tile = tap[:, None] * FILTER_LANES + column[None, :]
+    left = column[None, :] * TAP_LANES + tl.where(tap == TAPS, PIXELS, tap // SIDE * WIDE + tap % SIDE)[:, None]
+    right = left + FILTER_LANES * TAP_LANES + tl.where(tap == TAPS, 0, 1)[:, None]
+    used = (tap <= TAPS)[:, None]
     sums = tl.zeros([TAP_LANES, FILTER_LANES], tl.float64)
     for split in range(splits):
-        sums += tl.load(partial + (k * splits + split) * TAP_LANES * FILTER_LANES + tile)
+        of_split = partial + (k * splits + split) * 2 * FILTER_LANES * TAP_LANES
+        sums += tl.load(of_split + left, mask=used, other=0.0) + tl.load(of_split + right, mask=used, other=0.0)
     batch = moments + (tl.load(replicate + k).to(tl.int64) * steps + step) * MOMENTS
     mean = tl.load(batch + tap, mask=is_tap, other=0.0)
     along = tl.load(covariance_w + k * TAPS * FILTER_LANES + tile, mask=is_tap[:, None], other=0.0)

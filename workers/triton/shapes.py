@@ -19,24 +19,36 @@ MOST_CLASSES = 64
 
 @dataclass(frozen=True)
 class Tiles:
-    """How the work of one network is cut. A network's bits depend on all of it, so it is one constant per version."""
+    """How the work of one network is cut, and what multiplies. A network's bits depend on all of it, so it is one
+    constant per precision and version."""
 
+    dot: str
+    """What `split.product` calls its precision. `input_precision` of Triton is named in it throughout, as its default
+    is plain tf32."""
+    backward_images: int
+    """Images at once in the backward pass."""
+    backward_warps: int
+    """Of a program of the backward pass. On tensor cores four: 64 features make no more."""
     images: int = 128
-    """Images at once in a convolution; a batch of the paper's in one piece, so that its weights are read once."""
-    positions: int = 72
-    """Positions of the filter per program: 8 programs per network and 128 images of 28 x 28."""
+    """Images at once in the forward pass; a batch of the paper's in one piece, so that its weights are read once."""
+    pairs: int = 36
+    """Pairs of positions of the filter per program: 8 programs per network and 128 images of 28 x 28."""
     loss_images: int = 32
     """Images at once in the float64 arithmetic of the losses."""
+    forward_warps: int = 8
+    """Of a program of the forward pass."""
     warps: int = 4
-    """Of a program."""
-    backward_warps: int = 8
-    """With 4, the kernel compiled for sm_90 takes all 255 registers of a thread and spills; with 8 it takes 118."""
-    dot: str = "ieee"
-    """`input_precision` of every product. Triton's own default is tf32, and its interpreter ignores it: `tf32x3`
-    waits here for its parity to be measured on a GPU, and no study can ask for it."""
+    """Of any other program."""
+    stages: int = 1
+    """Depth to which loads run ahead of the convolutions: more of it costs registers and shared memory, and what it
+    gains only a GPU can tell. It alone does not touch a bit."""
 
 
-TILES = Tiles()
+TILES = {
+    "fp32": Tiles(dot="ieee", backward_images=64, backward_warps=8),
+    "tf32x3": Tiles(dot="tf32x3", backward_images=32, backward_warps=4),
+}
+"""By the precision that a study asks for. Larger tiles of the backward pass spill registers when compiled for sm_90."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,11 @@ class Shape:
         return (self.height - KERNEL + 1) * self.columns
 
     @property
+    def pairs(self) -> int:
+        """Pairs of neighbouring positions in an image; in a row of an odd number the last one is half."""
+        return (self.height - KERNEL + 1) * -(-self.columns // 2)
+
+    @property
     def features(self) -> int:
         """Inputs of the connected layer."""
         return FILTERS * self.positions
@@ -74,4 +91,4 @@ class Shape:
 
     def splits(self, tiles: Tiles) -> int:
         """S, programs that share the positions of one image."""
-        return -(-self.positions // tiles.positions)
+        return -(-self.pairs // tiles.pairs)
