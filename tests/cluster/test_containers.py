@@ -20,6 +20,7 @@ from tests.cluster.containers import DOCKERFILE, ROOT, STAGES, command_of, compo
 SERVICES: dict[str, Any] = compose()["services"]
 OURS = sorted(set(SERVICES) - {"database"})
 ONCE = {"secrets", "migrate", "prepare"}
+TOOLS = {name for name, service in SERVICES.items() if "profiles" in service}
 OTHER_VARIABLES = {"GOLDENBENCH_LOG", "GOLDENBENCH_LOG_FORMAT"}
 
 
@@ -97,12 +98,34 @@ def test_the_gpu_file_only_adds_devices_to_the_worker() -> None:
     assert device == {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_images_are_built_here_with_this_version(name: str) -> None:
-    target = SERVICES[name]["build"]["target"]
-    assert SERVICES[name]["image"] == f"goldenbench-{target}:{version('goldenbench')}"
+@pytest.mark.parametrize("target", ["service", "worker"])
+def test_each_image_is_built_by_one_container_that_the_others_wait_for(target: str) -> None:
+    """Two that build the same image do so at once, and the second finds it there already."""
+    image = f"goldenbench-{target}:{version('goldenbench')}"
+    users = {name for name in OURS if SERVICES[name]["image"] == image}
+    (builder,) = [name for name in users if "build" in SERVICES[name]]
+    assert SERVICES[builder]["build"] == {"context": ".", "target": target}
+    for name in users - {builder} - TOOLS:
+        assert builder in needed_by(name), f"{name} may start before {builder} has built its image"
     last = DOCKERFILE.partition(f" AS {target}\n")[2].partition("\nFROM ")[0]
     assert re.findall(r"^USER (\S+)$", last, re.MULTILINE)[-1] == "10001:10001"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_images_are_asked_of_no_registry(name: str) -> None:
+    assert SERVICES[name]["image"].startswith("goldenbench-")
+    assert SERVICES[name]["pull_policy"] == "never"
+
+
+def needed_by(name: str) -> set[str]:
+    """Everything that a container waits for, and what that waits for."""
+    direct = set(SERVICES[name].get("depends_on", {}))
+    return direct.union(*(needed_by(one) for one in direct))
+
+
+def test_the_database_is_healthy_only_once_it_listens_on_an_address() -> None:
+    """The server that first makes the database's files listens on its socket alone, and stops again."""
+    assert "--host=127.0.0.1" in SERVICES["database"]["healthcheck"]["test"]
 
 
 def test_the_dockerfile_is_pinned_and_its_context_holds_what_it_copies() -> None:
