@@ -12,18 +12,20 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 
 import numpy as np
 import torch
 
-from studies import losses
 from studies.datasets.load import PreparedDataset, from_arrays
-from studies.models.initial import decayed
+from studies.spec import PRECISIONS
 from studies.training import TrainingConfig
 from workers.bench_eager import LAYOUTS, EagerData, EagerLoop
+from workers.bench_parity import step_error
+from workers.bench_product import pinned, product_gflops
 from workers.devices import available_threads, default_device, device_name
-from workers.packed_cpu import Member, PackedCpu, initial_model, replicate
-from workers.reference import batch_order, fold_tensors
+from workers.packed_cuda import PackedCuda
+from workers.reference import fold_tensors
 from workers.train import choose_engine, train_pack
 
 MULTIPLY_ADDS = 921_600
@@ -33,7 +35,8 @@ TRAINING_IMAGES = 9_000 * 30
 """Images that a training of the paper's protocol sees."""
 EPOCHS = 5
 """Long enough that preparation, once per pack, weighs little, as it does in a training of 30."""
-GEMM_SIZE = 2_048
+GPU_MEMBERS = 256
+"""Networks in a pack on a GPU: as many as a worker announces."""
 LEAST_ROUNDS = 5
 CONFIG = TrainingConfig(
     cell=0,
@@ -114,7 +117,13 @@ class _Round:
     """GFLOP/s"""
 
 
-def measure(device: str = "cpu", threads: int | None = None, seconds: float = 40, engine: str = "auto") -> Benchmark:
+def measure(
+    device: str = "cpu",
+    threads: int | None = None,
+    seconds: float = 40,
+    engine: str = "auto",
+    precision: str = "fp32",
+) -> Benchmark:
     """Measure a device.
 
     Args:
@@ -122,30 +131,39 @@ def measure(device: str = "cpu", threads: int | None = None, seconds: float = 40
         threads: processor threads of the pack, the loop and the product, by default all there are.
         seconds: when to stop, unless fewer than 5 rounds are done.
         engine: `auto` or an engine's name.
+        precision: of the pack; the loop's is always fp32.
     """
     began = time.monotonic()
     used = threads or available_threads()
-    dataset = noise()
-    configs = [replace(CONFIG, cell=cell) for cell in range(2 * used if device == "cpu" else 128)]
-    chosen = choose_engine(CONFIG, device, engine)
+    dataset, config = noise(), replace(CONFIG, precision=precision)
+    chosen = choose_engine(config, device, engine)
+    configs = [replace(config, cell=cell) for cell in range(_members(chosen.name, device, used))]
     before = torch.get_num_threads()
     torch.set_num_threads(used)
     try:
-        loops = [EagerLoop(_eager_data(dataset, device), dataset.classes, 128, layout) for layout in LAYOUTS]
+        with pinned():
+            loops = [EagerLoop(_eager_data(dataset, device), dataset.classes, 128, layout) for layout in LAYOUTS]
 
-        def pack() -> str:
-            return train_pack(configs, dataset, device, engine=engine, threads=used)[0].numeric_class
+            def pack() -> str:
+                return train_pack(configs, dataset, device, engine=engine, threads=used)[0].numeric_class
 
-        numeric_class = pack()
-        for loop in loops:
-            loop.run(2)
-        rounds: list[_Round] = []
-        while len(rounds) < LEAST_ROUNDS or time.monotonic() - began < seconds:
-            rounds.append(_measure_round(pack, loops, len(configs), device))
+            numeric_class = pack()
+            for loop in loops:
+                loop.run(2)
+            rounds: list[_Round] = []
+            while len(rounds) < LEAST_ROUNDS or time.monotonic() - began < seconds:
+                rounds.append(_measure_round(pack, loops, configs, device))
     finally:
         torch.set_num_threads(before)
-    parity = step_error(dataset) if isinstance(chosen, PackedCpu) else None
-    return _summarise(rounds, chosen.name, device, used, len(configs), parity, numeric_class)
+    parity = step_error(config, dataset, chosen.name, device)
+    return _summarise(rounds, chosen.name, device, used, configs, parity, numeric_class)
+
+
+def _members(engine: str, device: str, threads: int) -> int:
+    """Networks in the pack; the reference trains one after the other on a GPU, so that more would only take longer."""
+    if device == "cpu":
+        return 2 * threads
+    return GPU_MEMBERS if engine == PackedCuda.name else 2
 
 
 def noise() -> PreparedDataset:
@@ -156,36 +174,14 @@ def noise() -> PreparedDataset:
     return from_arrays("noise", pixels, index % 10, index // 10 % 10)
 
 
-def step_error(dataset: PreparedDataset) -> float:
-    """Largest error of any parameter's first update by the packed CPU engine, relative to the largest entry of that
-    parameter's update in float64."""
-    few = np.flatnonzero(dataset.folds < 2)[:256]
-    small = from_arrays("noise", dataset.images[few], dataset.labels[few], np.arange(256) % 2)
-    variant = PackedCpu().variant()
-    member = Member(CONFIG, small, replicate(CONFIG, small, variant), variant)
-    member.train_epoch()
-    data = fold_tensors(small, CONFIG.fold, "cpu")
-    model = initial_model(CONFIG, *small.image_shape, small.classes).double()
-    batch = batch_order(CONFIG, len(data.train_labels))[0]
-    loss = losses.LOSSES[CONFIG.loss](model(data.train_images[batch].double()), data.train_labels[batch]).mean()
-    loss.backward()
-    with_decay = {id(parameter) for parameter in decayed(model)[0]}
-    errors = []
-    found = member.velocity()
-    for name, parameter in model.named_parameters():
-        if name in found and parameter.grad is not None:
-            decay = CONFIG.weight_decay if id(parameter) in with_decay else 0.0
-            truth = (parameter.grad + decay * parameter.detach()).numpy().ravel()
-            errors.append(float(np.abs(found[name] - truth).max() / np.abs(truth).max()))
-    return max(errors)
-
-
 def _eager_data(dataset: PreparedDataset, device: str) -> EagerData:
     data = fold_tensors(dataset, CONFIG.fold, device)
     return EagerData(data.train_images, data.train_labels, data.test_images, data.test_labels)
 
 
-def _measure_round(pack: Callable[[], str], loops: Sequence[EagerLoop], members: int, device: str) -> _Round:
+def _measure_round(
+    pack: Callable[[], str], loops: Sequence[EagerLoop], configs: Sequence[TrainingConfig], device: str
+) -> _Round:
     batches = 9_000 // CONFIG.batch_size
     began = time.perf_counter()
     pack()
@@ -193,25 +189,11 @@ def _measure_round(pack: Callable[[], str], loops: Sequence[EagerLoop], members:
     few = batches // 6 if device == "cpu" else batches
     times = [loop.run(few) for loop in loops]
     return _Round(
-        pack=members * EPOCHS * batches * CONFIG.batch_size / pack_seconds,
+        pack=len(configs) * EPOCHS * batches * CONFIG.batch_size / pack_seconds,
         eager=tuple(few * CONFIG.batch_size / (t.training + t.statistics) for t in times),
         eager_moving=tuple(few * CONFIG.batch_size / t.training for t in times),
-        gemm=_gemm_gflops(device),
+        gemm=product_gflops(device, configs[0].precision),
     )
-
-
-def _gemm_gflops(device: str) -> float:
-    """GFLOP/s of a float32 matrix product, the best of three as its first may find cold memory."""
-    left = torch.ones(GEMM_SIZE, GEMM_SIZE, device=device)
-    out = torch.empty_like(left)
-    best = float("inf")
-    for _ in range(3):
-        began = time.perf_counter()
-        torch.mm(left, left, out=out)
-        if device != "cpu":
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - began)
-    return 2 * GEMM_SIZE**3 / best / 1e9
 
 
 def _summarise(
@@ -219,7 +201,7 @@ def _summarise(
     engine: str,
     device: str,
     threads: int,
-    members: int,
+    configs: Sequence[TrainingConfig],
     parity: float | None,
     numeric_class: str,
 ) -> Benchmark:
@@ -234,24 +216,31 @@ def _summarise(
         "ratio_to_eager": Spread.of([r.pack / r.eager[layout] for r in rounds]),
         "ratio_to_eager_moving": Spread.of([r.pack / max(r.eager_moving) for r in rounds]),
     }
+    precision = configs[0].precision
+    command = f"python -m workers.bench --device {device} --threads {threads} --engine {engine} --precision {precision}"
     median = {name: spread.median for name, spread in spreads.items()}
     return Benchmark(
         engine=engine,
-        precision=CONFIG.precision,
+        precision=precision,
         device=device_name(device),
         threads=threads,
-        members=members,
+        members=len(configs),
         rounds=len(rounds),
         trainings_per_second=median["images_per_second"] / TRAINING_IMAGES,
         microseconds_per_image=threads / median["images_per_second"] * 1e6,
         eager_layout=str(LAYOUTS[layout]).removeprefix("torch."),
         spreads=spreads,
         parity=parity,
-        versions={"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        versions=_versions(engine),
         numeric_class=numeric_class,
-        command=f"python -m workers.bench --device {device} --threads {threads}",
+        command=command,
         **median,
     )
+
+
+def _versions(engine: str) -> dict[str, str]:
+    found = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    return found | ({"triton": version("triton")} if engine == PackedCuda.name else {})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -259,11 +248,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m workers.bench", description=__doc__.partition("\n")[0])
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
     parser.add_argument("--threads", type=int, help="default: all processors")
-    parser.add_argument("--engine", default="auto", help="default: auto")
+    parser.add_argument("--engine", help="default: auto; on a GPU packed-cuda, which auto does not take")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="default: fp32")
     parser.add_argument("--seconds", type=float, default=40, help="about how long to measure (default: 40)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
-    figures = asdict(measure(options.device or default_device(), options.threads, options.seconds, options.engine))
+    device = options.device or default_device()
+    engine = options.engine or ("auto" if device == "cpu" else PackedCuda.name)
+    figures = asdict(measure(device, options.threads, options.seconds, engine, options.precision))
     if options.json:
         print(json.dumps(figures, indent=2))
         return 0
