@@ -36,7 +36,7 @@ TRAINING_IMAGES = 9_000 * 30
 EPOCHS = 5
 """Long enough that preparation, once per pack, weighs little, as it does in a training of 30."""
 GPU_MEMBERS = 256
-"""Networks in a pack on a GPU: as many as a worker announces."""
+"""Networks in a pack on a GPU: 2,048 programs of either pass, some eight times what an H200 holds at once."""
 LEAST_ROUNDS = 5
 CONFIG = TrainingConfig(
     cell=0,

@@ -10,7 +10,8 @@ from test_packed_cpu_step import PARITY, digits
 from test_packed_cuda import interpreted, needs_triton
 
 from studies.datasets.load import PreparedDataset
-from workers import bench, bench_product
+from workers import bench, bench_kernels, bench_product
+from workers.bench_kernels import kernel_microseconds, line
 from workers.bench_parity import UPDATES, step_error, true_update
 from workers.native import library
 from workers.triton.shapes import TILES
@@ -27,9 +28,8 @@ def test_parity_of_the_cpu_engine() -> None:
 
 
 @needs_triton
-@pytest.mark.parametrize("precision", TILES)
-def test_parity_of_the_cuda_engine(precision: str) -> None:
-    config = replace(SMALL, precision=precision)
+def test_parity_of_the_cuda_engine() -> None:
+    config = replace(SMALL, precision="tf32x3")
     found = interpreted(step_error, config, digits(64, 6, 6, 10), "packed-cuda", "cpu")
     assert 0 < found <= PARITY
 
@@ -81,3 +81,22 @@ def test_on_a_gpu_the_packed_engine_is_measured_by_name(monkeypatch: pytest.Monk
         with pytest.raises(SystemExit):
             bench.main([*arguments, "--threads", "3"])
     assert asked == [("cuda", 3, 40, "packed-cuda", "tf32x3"), ("cpu", 3, 40, "auto", "fp32")]
+
+
+@needs_triton
+def test_kernels_are_timed_one_by_one() -> None:
+    tiles = replace(TILES["tf32x3"], backward_images=128, pairs=2, loss_images=128)
+    found = interpreted(kernel_microseconds, "tf32x3", tiles, 2, digits(256, 5, 6, 10), "cpu", 1)
+    assert list(found) == ["fold", "forward", "train_loss", "backward", "unfold_and_move"]
+    assert min(found.values()) > 0
+    told = line("tf32x3", tiles, 2, dict.fromkeys(found, 100.0))
+    assert told.startswith("tf32x3 backward_images 128, pairs 2, loss_images 128: fold 100, forward 100,")
+    assert told.endswith("us; 1.9 trainings per second without tests")
+
+
+def test_without_a_gpu_there_are_no_kernels_to_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert bench_kernels.main([]) == 2
+    assert "no GPU" in capsys.readouterr().err

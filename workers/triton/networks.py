@@ -1,6 +1,7 @@
 """K networks in training: their state on the device, and the kernels that move it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -116,29 +117,19 @@ class Networks:
     def _launch_epoch(self) -> None:
         self.total.zero_()
         for step in range(self._data.steps):
-            self._launch_step(step)
+            for launch in self.launches(step).values():
+                launch()
 
-    def _launch_step(self, step: int) -> None:
-        data, tiles, shape, K = self._data, self._tiles, self._data.shape, len(self.alive)
-        p, v = self.parameters, self.velocity
-        self._fold(data.moments, step, data.steps)
-        self._forward(data.pixels, self._shares, step, data.steps, shape.batch)
-        scoring.train_loss[(K,)](
-            self._shares, p["output.bias"], v["output.bias"], data.labels, self._rows, self._kinds, self._rates,
-            self.alive, self._delta, self.total, step, data.steps, shape.batch, self._splits, shape.classes,
-            shape.class_lanes, tiles.loss_images, **self._options(tiles.warps),
-        )  # fmt: skip
-        convolution.backward[(self._splits, K)](
-            data.pixels, data.centre, self._rows, self.alive, self._folded, p["output.weight"], v["output.weight"],
-            self._rates, self._delta, self._slopes, step, data.steps, shape.batch, shape.height, shape.width,
-            shape.classes, shape.class_lanes, tiles.backward_images, tiles.pairs, tiles.dot,
-            **self._options(tiles.backward_warps, tiles.stages),
-        )  # fmt: skip
-        normalisation.unfold_and_move[(K,)](
-            p["convolution.weight"], p["norm.weight"], p["norm.bias"], v["convolution.weight"], v["norm.weight"],
-            v["norm.bias"], self._rates, self.alive, self._rows, data.moments, self._slopes, self._covariance_w,
-            self._deviation, step, data.steps, self._splits, **self._options(tiles.warps),
-        )  # fmt: skip
+    def launches(self, step: int) -> dict[str, Callable[[], object]]:
+        """The launches of one training step, by their kernels' names, in their order."""
+        data, shape = self._data, self._data.shape
+        return {
+            "fold": partial(self._fold, data.moments, step, data.steps),
+            "forward": partial(self._forward, data.pixels, self._shares, step, data.steps, shape.batch),
+            "train_loss": partial(self._train_loss, step),
+            "backward": partial(self._backward, step),
+            "unfold_and_move": partial(self._unfold_and_move, step),
+        }
 
     def _fold(self, moments: torch.Tensor, step: int, steps: int) -> None:
         p = self.parameters
@@ -153,6 +144,31 @@ class Networks:
             pixels, data.centre, self._rows, self.alive, self._folded, self.parameters["output.weight"], shares, step,
             steps, batch, shape.height, shape.width, shape.classes, shape.class_lanes, tiles.images, tiles.pairs,
             tiles.dot, **self._options(tiles.forward_warps, tiles.stages),
+        )  # fmt: skip
+
+    def _train_loss(self, step: int) -> None:
+        data, tiles, shape = self._data, self._tiles, self._data.shape
+        scoring.train_loss[(len(self.alive),)](
+            self._shares, self.parameters["output.bias"], self.velocity["output.bias"], data.labels, self._rows,
+            self._kinds, self._rates, self.alive, self._delta, self.total, step, data.steps, shape.batch, self._splits,
+            shape.classes, shape.class_lanes, tiles.loss_images, **self._options(tiles.warps),
+        )  # fmt: skip
+
+    def _backward(self, step: int) -> None:
+        data, tiles, shape = self._data, self._tiles, self._data.shape
+        convolution.backward[(self._splits, len(self.alive))](
+            data.pixels, data.centre, self._rows, self.alive, self._folded, self.parameters["output.weight"],
+            self.velocity["output.weight"], self._rates, self._delta, self._slopes, step, data.steps, shape.batch,
+            shape.height, shape.width, shape.classes, shape.class_lanes, tiles.backward_images, tiles.pairs, tiles.dot,
+            **self._options(tiles.backward_warps, tiles.stages),
+        )  # fmt: skip
+
+    def _unfold_and_move(self, step: int) -> None:
+        data, p, v = self._data, self.parameters, self.velocity
+        normalisation.unfold_and_move[(len(self.alive),)](
+            p["convolution.weight"], p["norm.weight"], p["norm.bias"], v["convolution.weight"], v["norm.weight"],
+            v["norm.bias"], self._rates, self.alive, self._rows, data.moments, self._slopes, self._covariance_w,
+            self._deviation, step, data.steps, self._splits, **self._options(self._tiles.warps),
         )  # fmt: skip
 
     @staticmethod
