@@ -10,6 +10,7 @@ GoldenbenchError
 ├── TooMany             429  a limit on how much one user may ask for
 ├── Unavailable         503  try again later
 ├── LeadershipLost      500  another dispatcher leads; never reaches a client
+├── DispatcherDied      500  the service ends, since its dispatcher has; never reaches a client
 └── SetupError          500  the service cannot start as it was told to
 """
 
@@ -99,6 +100,10 @@ class Unavailable(GoldenbenchError):
 
 class LeadershipLost(GoldenbenchError):
     """Another dispatcher leads this database."""
+
+
+class DispatcherDied(GoldenbenchError):
+    """The dispatcher's process has died, and the service ended with it: start it again, and studies go on."""
 
 
 class SetupError(GoldenbenchError):

@@ -4,7 +4,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import structlog
@@ -17,13 +17,10 @@ from service.api.context import Context
 from service.app import create_app
 from service.config import Settings, is_wildcard
 from service.connections import Connection
-from service.dispatch.cluster import Cluster
-from service.dispatch.loop import Dispatcher
-from service.errors import SetupError
+from service.dispatcher_process import DispatcherProcess
+from service.errors import DispatcherDied, SetupError
 from service.metrics.exposed import Metrics, Sources
-from service.record import Record, find_number, open_storage
-from service.record_lag import Lag
-from service.recorder import Recorder
+from service.record import find_number, open_storage
 from service.reports import Reports
 from service.server_address import remove_address, write_address
 from service.store.engine import Store
@@ -55,8 +52,6 @@ def serve(settings: Settings, ready: Callable[[str], None], stopping: threading.
 
 def _serve(settings: Settings, ready: Callable[[str], None], stopping: threading.Event) -> None:
     settings.data.mkdir(parents=True, exist_ok=True)
-    listener = _listen(settings.host, settings.port)
-    url = _url(settings, listener.getsockname()[1])
     store = Store(settings.store_url)
     try:
         store.migrate()
@@ -64,36 +59,24 @@ def _serve(settings: Settings, ready: Callable[[str], None], stopping: threading
     except SQLAlchemyError as error:
         raise SetupError(f"the database cannot be used: {str(error).splitlines()[0]}") from error
     _check_tokens(settings, store)
-    dispatcher = Dispatcher(store, settings, lambda: Cluster(settings))
-    lag = Lag()
-    sources = Sources(store, settings.data, lambda: dispatcher.state, dispatcher.workers, dispatcher.tally, lag)
-    metrics = Metrics(sources)
-    reports = Reports(store, metrics.comparison)
-    recorder = Recorder(store, Record(storage), dispatcher.leadership, dispatcher.leads, reports.comparison_now, lag)
-    context = Context(
-        settings,
-        store,
-        reports,
-        dispatcher.workers,
-        lambda: dispatcher.state,
-        dispatcher.scheduler,
-        metrics,
-        lambda name: find_number(storage, name),
-    )
-    config = _config(settings, create_app(context, storage))
-    server = _Server(config, lambda: ready(url), dispatcher.begin_stop, stopping)
-    try:
-        dispatcher.start()
-        recorder.start()
+    with ExitStack() as ending:
+        ending.callback(store.close)
+        dispatcher = DispatcherProcess(settings, stopping.set)
+        ending.callback(dispatcher.stop)
+        listener = _listen(settings.host, settings.port)
+        url = _url(settings, listener.getsockname()[1])
+        metrics = Metrics(Sources(store, settings.data, dispatcher.status, dispatcher.pid))
+        reports = Reports(store, metrics.comparison)
+        ending.callback(reports.close)
+        number = partial(find_number, storage)
+        context = Context(settings, store, reports, dispatcher.status, metrics, number)
+        config = _config(settings, create_app(context, storage))
+        server = _Server(config, lambda: ready(url), dispatcher.begin_stop, stopping)
         write_address(settings.data, url)
+        ending.callback(remove_address, settings.data)
         server.run(sockets=[listener])
-    finally:
-        remove_address(settings.data)
-        dispatcher.begin_stop()
-        recorder.stop()
-        dispatcher.stop()
-        reports.close()
-        store.close()
+    if dispatcher.died:
+        raise DispatcherDied
 
 
 def _check_tokens(settings: Settings, store: Store) -> None:

@@ -107,5 +107,5 @@ def get_models() -> ModelsDocument:
 
 @router.get("/workers")
 def get_workers(context: Shared) -> WorkersDocument:
-    """List the workers that this process's dispatcher sees, each with what it trains."""
-    return {"items": context.workers(), "next": None}
+    """List the workers that this service's dispatcher sees, each with what it trains."""
+    return {"items": list(context.dispatcher().workers), "next": None}

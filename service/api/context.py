@@ -8,9 +8,9 @@ from fastapi import Depends, Request
 
 from service.access.principal import Principal
 from service.config import Settings
+from service.dispatch.status import DispatcherStatus
 from service.metrics.exposed import Metrics
 from service.reports import Reports
-from service.schemas.catalog import WorkerDocument
 from service.store.engine import Store
 
 
@@ -21,10 +21,8 @@ class Context:
     settings: Settings
     store: Store
     reports: Reports
-    workers: Callable[[], list[WorkerDocument]]
-    """What this process's dispatcher knows of the workers."""
-    dispatcher_state: Callable[[], str]
-    scheduler_state: Callable[[], str]
+    dispatcher: Callable[[], DispatcherStatus]
+    """How this service's dispatcher fares."""
     metrics: Metrics
     optuna_number: Callable[[str], int | None]
     """Optuna's number of a study by its name in Optuna's tables; None while it is not recorded."""

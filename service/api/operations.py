@@ -31,12 +31,13 @@ def healthz() -> HealthDocument:
 def readyz(context: Shared, response: Response) -> ReadyDocument:
     """Say whether studies can be stored and trained, and what is missing."""
     database, schema = _database(context)
+    dispatcher = context.dispatcher()
     checks: ReadyChecks = {
         "database": database,
         "schema": schema,
-        "dispatcher": context.dispatcher_state(),
-        "scheduler": context.scheduler_state(),
-        "workers": len(context.workers()),
+        "dispatcher": dispatcher.state,
+        "scheduler": dispatcher.scheduler,
+        "workers": len(dispatcher.workers),
     }
     missing = _missing(checks)
     response.status_code = 503 if missing else 200

@@ -57,7 +57,7 @@ async def estimate_study(request: Request, context: Shared) -> EstimateDocument:
     def work() -> EstimateDocument:
         checked = submission.check(document, context.settings.data)
         with context.store.read() as session:
-            return estimate(session, checked, len(context.workers()))
+            return estimate(session, checked, len(context.dispatcher().workers))
 
     return await run_in_threadpool(work)
 

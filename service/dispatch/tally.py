@@ -55,9 +55,9 @@ class Row:
 class Snapshot:
     """Everything that was counted."""
 
-    workers: tuple[Row, ...]
-    ends: dict[End, int]
-    quarantined: int
+    workers: tuple[Row, ...] = ()
+    ends: dict[End, int] = field(default_factory=lambda: dict.fromkeys(End, 0))
+    quarantined: int = 0
     """Trainings that were given up."""
 
 

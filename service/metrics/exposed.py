@@ -13,10 +13,9 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from service.dispatch.tally import Tally
+from service.dispatch.status import DispatcherStatus
+from service.dispatch.tally import Snapshot
 from service.metrics.stored import Reader, Stored
-from service.record_lag import Lag
-from service.schemas.catalog import WorkerDocument
 from service.store.engine import Store
 
 DISPATCHER_STATES = ("starting", "waiting", "leading", "database away", "recovering", "stopped")
@@ -34,12 +33,8 @@ class Sources:
 
     store: Store
     data: Path
-    dispatcher_state: Callable[[], str]
-    workers: Callable[[], list[WorkerDocument]]
-    tally: Tally
-    """of the dispatcher"""
-    lag: Lag
-    """of the recorder"""
+    dispatcher: Callable[[], DispatcherStatus]
+    dispatcher_pid: int
 
 
 class Metrics(Collector):
@@ -67,6 +62,8 @@ class Metrics(Collector):
             registry=self._registry,
         )
         ProcessCollector(registry=self._registry)
+        pid = sources.dispatcher_pid
+        ProcessCollector(namespace="goldenbench_dispatcher", pid=lambda: pid, registry=self._registry)
         self._registry.register(self)
 
     def request(self, route: str, method: str, status: str, seconds: float) -> None:
@@ -94,23 +91,24 @@ class Metrics(Collector):
         yield from _queue(stored) if stored is not None else ()
         free = shutil.disk_usage(self._sources.data).free
         yield GaugeMetricFamily("goldenbench_data_free_bytes", "Free space where the data folder is", free)
-        yield from self._dispatcher()
-        yield from _trained(self._sources.tally)
-        studies, seconds = self._sources.lag.now()
+        dispatcher = self._sources.dispatcher()
+        yield from _dispatcher(dispatcher)
+        yield from _trained(dispatcher.tally)
+        studies, seconds = dispatcher.record_lag
         told = "Studies with something that Optuna's record does not show"
         yield GaugeMetricFamily("goldenbench_record_behind_studies", told, studies)
         told = "How long the study waits that has waited longest for Optuna's record"
         yield GaugeMetricFamily("goldenbench_record_lag_seconds", told, seconds)
 
-    def _dispatcher(self) -> Iterator[Metric]:
-        now = self._sources.dispatcher_state()
-        told = "1 for the present state of this process's dispatcher, 0 for the others"
-        states = {(state,): int(state == now) for state in DISPATCHER_STATES}
-        yield _gauge("goldenbench_dispatcher_state", told, ("state",), states)
-        count = Counter((one["device"], "busy" if one["pack"] else "idle") for one in self._sources.workers())
-        for device in {device for device, _ in count}:
-            count.update({(device, state): 0 for state in ("busy", "idle")})
-        yield _gauge("goldenbench_workers", "Workers that this process's dispatcher sees", ("device", "state"), count)
+
+def _dispatcher(status: DispatcherStatus) -> Iterator[Metric]:
+    told = "1 for the present state of this service's dispatcher, 0 for the others"
+    states = {(state,): int(state == status.state) for state in DISPATCHER_STATES}
+    yield _gauge("goldenbench_dispatcher_state", told, ("state",), states)
+    count = Counter((one["device"], "busy" if one["pack"] else "idle") for one in status.workers)
+    for device in {device for device, _ in count}:
+        count.update({(device, state): 0 for state in ("busy", "idle")})
+    yield _gauge("goldenbench_workers", "Workers that this service's dispatcher sees", ("device", "state"), count)
 
 
 def _queue(stored: Stored) -> Iterator[Metric]:
@@ -137,11 +135,10 @@ def _queue(stored: Stored) -> Iterator[Metric]:
     yield GaugeMetricFamily("goldenbench_database_size_bytes", "Size of the database", stored.database_bytes)
 
 
-def _trained(tally: Tally) -> Iterator[Metric]:
-    counted = tally.snapshot()
+def _trained(counted: Snapshot) -> Iterator[Metric]:
     labels = ["worker", "device"]
     trainings = CounterMetricFamily(
-        "goldenbench_trainings", "Trainings stored since this process began", labels=[*labels, "outcome"]
+        "goldenbench_trainings", "Trainings stored since this dispatcher began", labels=[*labels, "outcome"]
     )
     busy = CounterMetricFamily("goldenbench_training_seconds", "Wall time of accepted packs", labels=labels)
     for row in counted.workers:
@@ -154,7 +151,7 @@ def _trained(tally: Tally) -> Iterator[Metric]:
     for end, count in counted.ends.items():
         ends.add_metric([end.value], count)
     yield ends
-    told = "Trainings given up since this process began"
+    told = "Trainings given up since this dispatcher began"
     yield CounterMetricFamily("goldenbench_quarantined_trainings", told, counted.quarantined)
 
 

@@ -125,7 +125,7 @@ def new_study(context: Context, values: Values, preset: str | None) -> NewStudy:
     try:
         checked = submission.check(forms.specification(values), context.settings.data)
         with context.store.read() as session:
-            found = estimate(session, checked, len(context.workers()))
+            found = estimate(session, checked, len(context.dispatcher().workers))
     except Invalid as error:
         return NewStudy(forms.form(values, error.problems), links, None, key)
     return NewStudy(forms.form(values, ()), links, cost(found), key)

@@ -134,7 +134,7 @@ def _home(
         studies=studies,
         older=f"/?cursor={found['next']}" if found["next"] else None,
         refresh_seconds=REFRESH_SECONDS if in_motion(heads) or any(one.badge.awaited for one in studies) else None,
-        workers=workers_listed(context.workers()),
+        workers=workers_listed(context.dispatcher().workers),
         suites=suites_listed(get_suites(context, limit=LISTED)["items"]),
         suite_presets=suite_presets(),
         new=actions.new_study(context, filled(ready[preset].spec.to_json()), preset),

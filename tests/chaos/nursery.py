@@ -10,6 +10,7 @@ It is spoken to in lines of JSON, one answer to each request, and ends with ever
 
 import ctypes
 import json
+import multiprocessing
 import os
 import select
 import signal
@@ -58,6 +59,8 @@ def _import_everything() -> None:
     import torch
 
     import service.cli.main
+    import service.dispatch.loop
+    import service.recorder
     import service.server
     import studies.answer
     import workers.train
@@ -65,7 +68,18 @@ def _import_everything() -> None:
 
     torch.set_num_threads(1)
     torch.optim.SGD([torch.zeros(1)], lr=0.1)  # the first optimiser imports a thousand modules
-    assert all((torch, service.cli.main, service.server, studies.answer, workers.train, prepare))
+    assert all(
+        (
+            torch,
+            service.cli.main,
+            service.dispatch.loop,
+            service.recorder,
+            service.server,
+            studies.answer,
+            workers.train,
+            prepare,
+        )
+    )
 
 
 def _ended() -> list[tuple[int, int]]:
@@ -110,8 +124,10 @@ def _end_with_parent() -> None:
 
 
 def _service(**flags: Any) -> None:
+    from service import dispatcher_process
     from service.cli.nodes import serve_cluster
 
+    dispatcher_process.CONTEXT = multiprocessing.get_context("fork")  # everything is imported, and no thread runs yet
     serve_cluster(**flags)
 
 

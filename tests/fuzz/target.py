@@ -1,5 +1,6 @@
 """The real app behind a real HTTP server, with studies in every state and made-up results instead of workers."""
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -18,11 +19,10 @@ from service.app import create_app
 from service.config import Settings
 from service.dispatch import accept
 from service.dispatch.leader import Leadership
-from service.dispatch.tally import Tally
+from service.dispatch.status import DispatcherStatus
 from service.lifecycle import TERMINAL, Desired, Status
 from service.metrics.exposed import Metrics, Sources
 from service.record import find_number, open_storage
-from service.record_lag import Lag
 from service.reports import Reports
 from service.server import _config
 from service.store.engine import Store
@@ -57,14 +57,13 @@ def target(folder: Path) -> Iterator[Target]:
     with store.write() as session:
         token = tokens.create(session, "fuzz", Scope.ADMIN)[1]
     reports = Reports(store)
-    sources = Sources(store, folder, lambda: "leading", lambda: [MADE_UP], Tally(), Lag())
+    status = DispatcherStatus("leading", "connected", (MADE_UP,))
+    sources = Sources(store, folder, lambda: status, os.getpid())
     context = Context(
         settings,
         store,
         reports,
-        lambda: [MADE_UP],
-        lambda: "leading",
-        lambda: "connected",
+        lambda: status,
         Metrics(sources),
         lambda name: find_number(storage, name),
     )

@@ -1,6 +1,7 @@
 """Fixtures of the service's tests."""
 
 import multiprocessing
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -15,10 +16,9 @@ from service.api.context import Context
 from service.app import create_app
 from service.config import Settings
 from service.dispatch.leader import Leadership
-from service.dispatch.tally import Tally
+from service.dispatch.status import DispatcherStatus
 from service.metrics.exposed import Metrics, Sources
 from service.record import find_number, open_storage
-from service.record_lag import Lag
 from service.reports import Reports
 from service.store.engine import Store
 
@@ -44,14 +44,13 @@ def served(store: Store, data: Path, **settings: Any) -> Iterator[Service]:
     storage = open_storage(store)
     worker = {"name": "cpu-0", "address": "tls://127.0.0.1:1", "device": "made up", "threads": 2}
     worker |= {"pid": 1, "pack": None, "study": None, "trainings_per_second": None}
-    metrics = Metrics(Sources(store, data, lambda: "leading", lambda: [worker], Tally(), Lag()))
+    status = DispatcherStatus("leading", "connected", (worker,))
+    metrics = Metrics(Sources(store, data, lambda: status, os.getpid()))
     context = Context(
         Settings(data=data, database_url=store.url, **settings),
         store,
         Reports(store, metrics.comparison),
-        lambda: [worker],
-        lambda: "leading",
-        lambda: "connected",
+        lambda: status,
         metrics,
         lambda name: find_number(storage, name),
     )

@@ -1,9 +1,11 @@
 """What `/metrics` says of real studies, and that it stays cheap and bounded whatever is asked for."""
 
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from starlette.testclient import TestClient
 
 from service.access.scopes import routes
 from service.dispatch.leader import Leadership
+from service.dispatch.status import DispatcherStatus
 from service.dispatch.tally import MOST_WORKERS, End, Tally
 from service.measured import METHODS
 from service.metrics.exposed import DISPATCHER_STATES, Metrics, Sources
@@ -46,7 +49,12 @@ def sources(store: Store, tmp_path: Path, tally: Tally | None = None, lag: Lag |
     """What metrics are read from, with one busy and one idle worker."""
     idle = {"name": "gpu-1", "address": "", "device": "H200", "threads": 1, "pid": 2, "pack": None, "study": None}
     busy: Any = idle | {"name": "gpu-0", "pack": "p", "study": "s"}
-    return Sources(store, tmp_path, lambda: "leading", lambda: [busy, idle], tally or Tally(), lag or Lag())
+    tally, lag = tally or Tally(), lag or Lag()
+
+    def status() -> DispatcherStatus:
+        return DispatcherStatus("leading", "connected", (busy, idle), tally.snapshot(), lag.now())
+
+    return Sources(store, tmp_path, status, os.getpid())
 
 
 def families(text: bytes) -> dict[str, Metric]:
@@ -302,8 +310,11 @@ def test_names_follow_prometheus_conventions(sqlite_store: Store, tmp_path: Path
 
 def test_document_has_every_metric_with_its_labels(service: Service) -> None:
     """A table of docs/operations.md lists what is exposed, no more and no less."""
-    tally = service.client.app.state.context.metrics._sources.tally  # type: ignore[attr-defined]
+    tally = Tally()
     tally.accepted("w", "cpu", [result(0, 0, 0)], 1.0)
+    metrics = service.client.app.state.context.metrics  # type: ignore[attr-defined]
+    told_so_far = metrics._sources.dispatcher()
+    metrics._sources = replace(metrics._sources, dispatcher=lambda: replace(told_so_far, tally=tally.snapshot()))
     exposed = {}
     service.client.get("/healthz")
     for name, family in families(service.client.get("/metrics").content).items():
