@@ -25,8 +25,8 @@ PROGRESS_SECONDS = 0.5
 CACHE_VARIABLE = "GOLDENBENCH_CACHE"
 DEVICE_VARIABLE = "GOLDENBENCH_DEVICE"
 MOST_NETWORKS = {"cpu": 256, "cuda": 1024}
-"""In one pack, by device. On a GPU packed-cuda should train a thousand in some 20 s, the length that packs are given; of
-28 x 28 images in ten classes they take 1.7 GB, and 8 MB more for each (fold, run)."""
+"""In one pack, by device. On a GPU packed-cuda should train a thousand in some 20 s, the length that packs are given;
+of 28 x 28 images in ten classes they take 1.7 GB, and 8 MB more for each (fold, run)."""
 
 _cancelled: set[str] = set()
 _cancelled_lock = threading.Lock()

@@ -1,8 +1,10 @@
 """The precision `tf32x3`: two parts of each number, whose products a GPU's tensor cores and the interpreter share."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,13 @@ from test_packed_cpu_step import PARITY, digits, start_model
 from test_packed_cuda import CONFIG, PACK, TINY, bits, interpreted, needs_triton, noisy_prototypes, train
 from test_packed_cuda_step import STEP, _stepped, errors_of, of_each_loss, worst
 
-from studies.datasets.load import PreparedDataset
+from studies.datasets.load import PreparedDataset, from_arrays
 from studies.models.paper_cnn import PaperCnn
+from studies.spec import StudySpec
 from studies.training import TrainingConfig
 from workers.packed_cuda import PackedCuda
+from workers.run import read_results
+from workers.train import AUTOMATIC
 
 pytestmark = needs_triton
 
@@ -145,3 +150,28 @@ def test_members_keep_their_bits_beside_others_of_either_precision() -> None:
 def test_it_is_part_of_the_numeric_class() -> None:
     assert PackedCuda().supports(replace(CONFIG, precision="tf32x3"), "cuda")
     assert len({PackedCuda().numeric_class(precision, "cpu") for precision in TINY}) == 2
+
+
+def _ran(spec: dict[str, Any], dataset: PreparedDataset, out: Path) -> None:
+    """`workers.run` as on a GPU, of which the interpreter takes the place."""
+    from workers import run
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PackedCuda, "supports", lambda self, config, device: config.precision in TINY)
+        patch.setattr("workers.train.ENGINES", (*AUTOMATIC, PackedCuda(TINY)))
+        run.run(StudySpec.from_json(spec), dataset, out, "cpu", 2)
+
+
+def test_a_study_that_names_it_has_it_stored_with_each_replicate(tmp_path: Path) -> None:
+    generator = np.random.default_rng(2)
+    pixels = generator.integers(0, 256, (24, 5, 6))
+    dataset = from_arrays("rotated-digits", pixels, np.arange(24) % 2, np.arange(24) // 2 % 2)
+    axes = {"learning_rate": {"values": [0.01]}, "momentum": {"values": [0.5]}}
+    own = {"engine": "packed-cuda", "precision": "tf32x3", "folds": 2, "folds_used": 1, "runs": 1, "epochs": 1}
+    spec = own | {"dataset": "rotated-digits", "loss": "sse", "batch_size": 12, "grid": axes, "references": []}
+    interpreted(_ran, spec, dataset, tmp_path)
+    results = list(read_results(tmp_path))
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert {(result.engine, result.precision) for result in results} == {("packed-cuda", "tf32x3")}
+    assert {result.numeric_class for result in results} == {manifest["numeric_class"]}
+    assert manifest["trained"] == len(results) == 2
