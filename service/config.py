@@ -2,7 +2,7 @@
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -18,6 +18,9 @@ class Settings(BaseSettings):
     data: Path = Field(Path("var"), description="Data folder: database, prepared data sets, certificates")
     database_url: str = Field("", description="SQLAlchemy address; default: SQLite in the data folder")
     scheduler: str = Field("", description="Address of a Dask scheduler; default: one of its own on 127.0.0.1")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="What workers train on; auto: the NVIDIA GPUs, or the processor where there are none"
+    )
     pack_seconds: float = Field(20.0, gt=0, le=3_600, description="How long a pack should train")
     tls_ca: Path | None = Field(None, description="Certificate authority of a tls:// scheduler (PEM)")
     tls_cert: Path | None = Field(None, description="Certificate for a tls:// scheduler (PEM)")
@@ -38,6 +41,12 @@ class Settings(BaseSettings):
     requests_per_second: float = Field(100.0, gt=0, description="Of one token or address, where tokens are required")
     max_requests: int = Field(300, ge=1, description="Requests that are answered at the same time")
     log_requests: bool = Field(False, description="Log each request's route, status and seconds at level info")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _strip(cls, value: object) -> object:
+        """Secrets of Kubernetes and Docker are often files, and end with a newline."""
+        return value.strip() if isinstance(value, str) else value
 
     @field_validator("data")
     @classmethod

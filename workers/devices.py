@@ -2,23 +2,9 @@
 
 import os
 import platform
-import shutil
-import subprocess
 
 from studies.models import registry
-
-
-def visible_gpus() -> list[str]:
-    """Identifiers of the NVIDIA GPUs this process may use, found without importing torch."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [part.strip() for part in chosen.split(",") if part.strip() not in ("", "-1")]
-    query = shutil.which("nvidia-smi")
-    if query is None:
-        return []
-    command = [query, "--query-gpu=uuid", "--format=csv,noheader"]
-    listing = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    return listing.stdout.split() if listing.returncode == 0 else []
+from workers.cgroup import processor_limit
 
 
 def default_device() -> str:
@@ -51,8 +37,9 @@ def with_code(numeric_class: str, model: str) -> str:
 
 
 def available_threads() -> int:
-    """Processors this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processors this process may run on: those of its affinity, and no more than a container's limit pays for."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, processor_limit() or allowed)
 
 
 def _processor_vendor() -> str:

@@ -25,13 +25,16 @@ def run_demo(settings: Settings) -> None:
 
     Raises:
         DemoFailed: the service did not start, or the study failed.
+        SetupError: the machine's GPUs cannot be used.
     """
     url = running_address(settings.data)
     if url is not None:
         _show(url)
         return
+    from service.dispatch.devices import worker_environments
     from service.server import serve  # imports torch's neighbours; only where it is needed
 
+    worker_environments(settings.device)  # to be refused here, and not in the dispatcher again and again
     configure_logs()
     outcome: list[BaseException] = []
     stopping = threading.Event()

@@ -20,6 +20,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from service.config import Settings
+from service.errors import SetupError
 from service.server_address import running_address
 from service.store.engine import Store
 from studies.datasets.registry import DATASETS
@@ -71,7 +72,7 @@ def _findings(settings: Settings, url: str | None) -> Iterator[Finding]:
     if importlib.util.find_spec("torch") is None:
         yield Finding("device", "note", "no PyTorch here: this installation serves, and trains nothing")
     else:
-        yield from _devices()
+        yield from _devices(settings.device)
     yield _disk(settings.data)
     yield _database(settings)
     if settings.scheduler:
@@ -96,16 +97,26 @@ def _entry_points() -> Iterator[Finding]:
             yield Finding("entry point", "bad", problem)
 
 
-def _devices() -> Iterator[Finding]:
+def _devices(wanted: str) -> Iterator[Finding]:
     """The devices, and the engine that `auto` would take for each model."""
-    from workers.devices import available_threads, default_device, device_name, visible_gpus
+    from service.dispatch.devices import worker_environments
+    from workers.devices import available_threads, device_name
+    from workers.gpus import why_unusable
     from workers.native.library import best_isa
+    from workers.tasks import DEVICE_VARIABLE
     from workers.train import numeric_class_of
 
-    device, gpus = default_device(), len(visible_gpus())
-    if gpus and device == "cpu":
-        yield Finding("device", "bad", f"{gpus} NVIDIA GPU(s), but torch sees none: does its CUDA fit the driver?")
-    told = f"{gpus} x {device_name(device)}" if device == "cuda" else device_name(device)
+    workers, problem = 0, None
+    try:
+        environments = worker_environments(wanted)
+        device, workers = environments[0][DEVICE_VARIABLE], len(environments)
+        problem = why_unusable() if device == "cuda" else None
+    except SetupError as error:
+        problem = str(error)
+    if problem:
+        device = "cpu"
+        yield Finding("device", "bad", problem)
+    told = f"{workers} x {device_name(device)}" if device == "cuda" else device_name(device)
     yield Finding("device", "good", f"{told}; {available_threads()} processor threads")
     isa = best_isa()
     if isa is None:

@@ -73,9 +73,15 @@ def worker(
     ports: Annotated[
         str | None, typer.Option(help="FIRST:LAST to listen on, two for each device; default: any")
     ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None,
+        typer.Option(
+            help="cuda: NVIDIA GPUs or nothing; cpu: the processor; default: GPUs if there are any (GOLDENBENCH_DEVICE)"
+        ),
+    ] = None,
 ) -> None:
     """Run one supervised worker per GPU of this machine, or one on its processor."""
-    raise typer.Exit(nodes.workers(host, ports, scheduler=scheduler, data=data))
+    raise typer.Exit(nodes.workers(host, ports, scheduler=scheduler, data=data, device=device))
 
 
 @app.command()

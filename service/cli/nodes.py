@@ -32,6 +32,9 @@ def up(**flags: Any) -> None:
     chosen = settings(**flags)
     if chosen.scheduler:
         raise SetupError("GOLDENBENCH_SCHEDULER is set: use `goldenbench serve` for a cluster, or unset it")
+    from service.dispatch.devices import worker_environments
+
+    worker_environments(chosen.device)  # to be refused here, and not in the dispatcher again and again
     _serve(chosen)
 
 

@@ -16,9 +16,9 @@ from distributed.security import Security
 
 from service.config import Settings
 from service.dispatch.cluster import check_scheduler, security_of, worker_environment
+from service.dispatch.devices import worker_environments
 from service.errors import SetupError
 from service.versions import OtherVersion, compare_with
-from workers.devices import visible_gpus
 from workers.tasks import CACHE_VARIABLE, DEVICE_VARIABLE
 
 RESTART_SECONDS = 2.0
@@ -40,7 +40,7 @@ def run_workers(chosen: Settings, host: str | None, ports: str | None) -> int:
         The exit code: 0, or 1 if the scheduler refuses this machine, with the reason on standard error.
 
     Raises:
-        SetupError: no PyTorch, or an address or a certificate that cannot be used.
+        SetupError: no PyTorch, no GPU where one is demanded, or an address or a certificate that cannot be used.
     """
     if importlib.util.find_spec("torch") is None:
         raise SetupError("a worker needs PyTorch, which is not installed here")
@@ -48,12 +48,12 @@ def run_workers(chosen: Settings, host: str | None, ports: str | None) -> int:
     if ports is not None and not re.fullmatch(r"\d{1,5}:\d{1,5}", ports):
         raise SetupError(f"ports must read first:last, not {ports[:40]!r}")
     cache = chosen.data / "cache"
+    devices = worker_environments(chosen.device)
     watch = _Watch(chosen.scheduler, security_of(chosen, "worker"))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: watch.stop.set())
-    gpus = [{DEVICE_VARIABLE: "cuda", "CUDA_VISIBLE_DEVICES": gpu} for gpu in visible_gpus()]
     threads = []
-    for index, device in enumerate(gpus or [{DEVICE_VARIABLE: "cpu"}]):
+    for index, device in enumerate(devices):
         # With the process, since a second command on the same machine would else be refused as a namesake.
         name = f"{os.uname().nodename}-{os.getpid()}-{device[DEVICE_VARIABLE]}-{index}"
         command = worker_command(chosen, name, host, ports)

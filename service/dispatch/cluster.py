@@ -19,12 +19,13 @@ from distributed.security import Security
 
 from service.config import Settings, is_loopback
 from service.dispatch.accept import Lease
+from service.dispatch.devices import worker_environments
 from service.errors import SetupError
 from service.versions import REFUSED_TOPIC, OtherVersion, compare_as_client
 from studies.models import registry as models
 from studies.spec import BN_STATISTICS, ENGINES, PRECISIONS
 from workers import tasks
-from workers.devices import available_threads, visible_gpus
+from workers.devices import available_threads
 
 CALL_SECONDS = 20
 """How long a worker may take to answer a question before it counts as absent."""
@@ -120,7 +121,7 @@ class Cluster:
             self.client = Client(settings.scheduler, security=security, timeout=CONNECT_SECONDS, set_as_default=False)
             self._compare_versions()
         else:
-            self._own = _embedded(settings.data / "cache")
+            self._own = _embedded(settings.data / "cache", settings.device)
             self.client = Client(self._own, set_as_default=False)
 
     @property
@@ -171,6 +172,10 @@ class Cluster:
         """Call `handler` with each progress event (from another thread; it must only enqueue)."""
         self.client.subscribe_topic(tasks.PROGRESS_TOPIC, lambda event: handler(event[1]))
 
+    def on_leaving(self, handler: Callable[[str], None]) -> None:
+        """Call `handler` with the address of each worker that is about to leave, before it does (as `on_progress`)."""
+        self.client.subscribe_topic(tasks.LEAVING_TOPIC, lambda event: handler(event[1]["worker"]))
+
     def close(self) -> None:
         """Leave the scheduler; end it and its workers if they are ours."""
         self.client.close(timeout=5)
@@ -193,14 +198,11 @@ class Cluster:
         return answers[address]
 
 
-def _embedded(cache: Path) -> SpecCluster:
+def _embedded(cache: Path, device: str) -> SpecCluster:
     """A scheduler and one worker per GPU (or one on the CPU) on 127.0.0.1, with TLS of this process's own."""
+    environments = worker_environments(device)
     security = Security.temporary()
     options = worker_options(cache) | {"security": security, "host": "127.0.0.1", "protocol": "tls"}
-    gpus = visible_gpus()
-    environments: list[dict[str, str]] = [
-        {tasks.DEVICE_VARIABLE: "cuda", "CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus
-    ] or [{tasks.DEVICE_VARIABLE: "cpu"}]
     return SpecCluster(
         scheduler={
             "cls": Scheduler,

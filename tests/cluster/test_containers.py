@@ -94,6 +94,7 @@ def test_volumes_and_networks_are_declared() -> None:
 def test_the_gpu_file_only_adds_devices_to_the_worker() -> None:
     (worker,) = compose("docker-compose.gpu.yml")["services"].values()
     assert set(worker) == {"environment", "deploy"}
+    assert worker["environment"]["GOLDENBENCH_DEVICE"] == "cuda"
     (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}
 

@@ -42,7 +42,7 @@ def test_the_document_speaks_of_what_exists() -> None:
     assert len(ours) >= 7
     for command in ours:
         parse(command)
-    for path in re.findall(r"\b(?:deploy|tests)/[\w./-]+\w", text):
+    for path in re.findall(r"(?<![\w./])(?:deploy|tests)/[\w./-]+\w", text):
         assert (ROOT / path).exists(), path
     assert set(re.findall(r"GOLDENBENCH_\w+", text)) <= KNOWN | {"GOLDENBENCH_TOKEN"}
 
@@ -78,6 +78,25 @@ def test_a_pod_runs_what_exists(name: str) -> None:
     assert mounted - offered <= ({"data"} if name == "goldenbench" else set())
     scheduler = value(container, "GOLDENBENCH_SCHEDULER")
     assert scheduler in (None, "tls://goldenbench-scheduler:8786")
+
+
+def test_the_patch_for_gpus_fits_the_worker_that_is_there() -> None:
+    patch = yaml.safe_load((DEPLOY / "kubernetes" / "gpu" / "worker.yaml").read_text(encoding="utf-8"))
+    (container,) = patch["spec"]["template"]["spec"]["containers"]
+    (patched,) = PODS["goldenbench-worker"]["spec"]["containers"]
+    assert container["name"] == patched["name"]
+    assert value(container, "GOLDENBENCH_DEVICE") == "cuda"
+    assert container["resources"] == {"limits": {"nvidia.com/gpu": 1}}
+
+
+def test_workers_keep_apart() -> None:
+    """On one node they would share its processors, each with as many threads as there are."""
+    template = PODS["goldenbench-worker"]
+    (one,) = template["spec"]["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert one["podAffinityTerm"] == {
+        "topologyKey": "kubernetes.io/hostname",
+        "labelSelector": {"matchLabels": template["metadata"]["labels"]},
+    }
 
 
 def test_services_and_policies_select_the_pods_that_are_there() -> None:
@@ -123,7 +142,7 @@ def test_the_batch_job_passes_the_signal_on(tmp_path: Path) -> None:
     stand_in = tmp_path / "goldenbench"
     stand_in.write_text(
         "#!/bin/bash\n"
-        f'echo "$GOLDENBENCH_SCHEDULER $*" >{tmp_path}/called\n'
+        f'echo "$GOLDENBENCH_SCHEDULER $GOLDENBENCH_DEVICE $*" >{tmp_path}/called\n'
         f"trap 'echo stopped >{tmp_path}/stopped; exit 0' TERM\n"
         "while :; do sleep 0.05; done\n"
     )
@@ -144,6 +163,6 @@ def test_the_batch_job_passes_the_signal_on(tmp_path: Path) -> None:
         assert job.wait(20) == 0
     finally:
         job.kill()
-    assert (tmp_path / "called").read_text().startswith("tls://a:8786 worker --data ")
+    assert (tmp_path / "called").read_text().startswith("tls://a:8786 cuda worker --data ")
     assert (tmp_path / "stopped").exists()
     assert not list(tmp_path.glob("goldenbench-*")), "its folder is left"
