@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 VERSION = version("goldenbench")
 PROGRESS_TOPIC = "goldenbench-progress"
+LEAVING_TOPIC = "goldenbench-leaving"
+"""Of the events about workers that were told to stop, each with the worker's address."""
 PROGRESS_SECONDS = 0.5
 """Least time between two progress events of one pack."""
 CACHE_VARIABLE = "GOLDENBENCH_CACHE"

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from distributed.comm.core import FatalCommClosedError
@@ -24,6 +26,8 @@ from workers.tasks import CACHE_VARIABLE, DEVICE_VARIABLE
 RESTART_SECONDS = 2.0
 """Pause before a worker that ended is started again."""
 STOP_SECONDS = 20.0
+TERMINATE_SECONDS = 1.0
+"""Between two times that a worker is told to stop."""
 REFUSED_CODE = 1
 """Exit code of a machine that the scheduler has no use for."""
 
@@ -75,6 +79,7 @@ def worker_command(chosen: Settings, name: str, host: str | None, ports: str | N
         "--resources": "slot=1",
         "--memory-limit": "0",
         "--preload": "workers.preload",
+        "--preload-nanny": "workers.leaving",
         "--local-directory": str(chosen.data / "cache" / "scratch"),
         "--dashboard-address": "127.0.0.1:0",  # it listens without a dashboard too, by default on every interface
     }
@@ -132,12 +137,14 @@ class _Watch:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline:
+        process.terminate()  # again and again: one that starts just now does not listen yet
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(TERMINATE_SECONDS)
+            return
+    process.kill()
+    process.wait()
 
 
 def _tell_once(line: str, told: str) -> str:

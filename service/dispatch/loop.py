@@ -212,7 +212,7 @@ class Dispatcher:
         self._studies = self._sharing.admit(ready)
         with self._store.read() as session:
             self._retrying = with_waiting_packs(session, [study.id for study in self._studies])
-        slots = hands.slots.all()
+        slots = hands.slots.open()
         for study in self._studies if slots else ():
             self._say(study, what_lacks(study, [slot.announcement for slot in slots]))
 
@@ -262,7 +262,7 @@ class Dispatcher:
     def _fill(self, hands: _Hands) -> None:
         """Give each free slot a pack, of the study whose turn it is; several in one transaction."""
         busy = hands.runs.busy()
-        slots = hands.slots.all()
+        slots = hands.slots.open()
         free = [slot for slot in slots if slot.address not in busy]
         wanting = [s for s in self._studies if s.id in self._retrying or not self._backlog.exhausted(s)]
         servable = [

@@ -247,6 +247,8 @@ class Runs:
             self.give_back(run, f"{type(error).__name__}: {error}")
         elif isinstance(error, DoesNotFit):
             self._charge(run, f"does not fit {run.slot.name}: {error}", fits=False)
+        elif self._slots.leaves(run.slot):
+            self.give_back(run, f"its worker {run.slot.name} was told to stop")
         elif isinstance(error, KilledWorker):
             self._slots.lose(run.slot)
             self._charge(run, f"worker {run.slot.name} ({run.slot.address}) died while it trained this pack")

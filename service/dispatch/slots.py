@@ -13,6 +13,8 @@ RETRY_SECONDS = 5.0
 """Pause before a data set that a worker could not take, or lost, is brought there again."""
 ASK_SECONDS = 1.0
 """How often the list of workers is asked for."""
+LEAVE_SECONDS = 30.0
+"""Within which a worker that was told to stop is gone."""
 
 log = structlog.get_logger("goldenbench.slots")
 
@@ -29,10 +31,23 @@ class Slots:
         self._placing: set[tuple[str, str]] = set()
         self._not_before: dict[tuple[str, str], float] = {}
         self._asked = 0.0
+        self._leaving: dict[str, float] = {}
+        """When workers told that they would leave, by address; kept beyond their end, of which a run may learn late."""
+        cluster.on_leaving(lambda address: chores.enqueue(lambda: self._leave(address)))
 
     def all(self) -> list[Slot]:
         """Every slot, in order of its worker's name."""
         return sorted(self._known.values(), key=lambda slot: slot.name)
+
+    def open(self) -> list[Slot]:
+        """Those that may be given packs."""
+        return [slot for slot in self.all() if not self.leaves(slot)]
+
+    def leaves(self, slot: Slot) -> bool:
+        """Whether a worker was told to stop, by whoever runs it."""
+        since = self._leaving.get(slot.address)
+        # After so long another has been started at the same address.
+        return since is not None and time.monotonic() - since < LEAVE_SECONDS
 
     def __contains__(self, address: str) -> bool:
         return address in self._known
@@ -80,8 +95,16 @@ class Slots:
             log.info("worker left", worker=slot.name)
         self._placed = {(at, sha256) for at, sha256 in self._placed if at != slot.address}
 
+    def _leave(self, address: str) -> None:
+        told = time.monotonic()
+        self._leaving = {at: since for at, since in self._leaving.items() if told - since < LEAVE_SECONDS}
+        self._leaving[address] = told
+        if address in self._known:
+            log.info("worker is told to stop", worker=self._known[address].name)
+
     def _greet(self, address: str, name: str) -> None:
         self._greeting.add(address)
+        self._leaving.pop(address, None)  # of another worker, which was there before
 
         def welcome(slot: Slot) -> None:
             if slot.announcement.version != VERSION:  # stays among the greeted, so it is refused once
