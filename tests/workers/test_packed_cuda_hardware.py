@@ -37,9 +37,8 @@ TYPES = {
     **dict.fromkeys(("moments", "covariance_w", "deviation", "total", "metrics"), "*fp64"),
 }
 """Of the kernels' arguments; the others are pointers to float32."""
-SHARED_BYTES = 227 * 1024
-"""Of one program on sm_90."""
-MOST_REGISTERS = 255
+SHARED_BYTES, REGISTERS = 227 * 1024, 65_536
+"""Of a multiprocessor of sm_90."""
 TENSOR_CORES = re.compile(r"\bw?gmma\.|\bmma\.")
 TF32 = re.compile(r"\bwgmma\.mma_async\S*\.f32\.tf32\.tf32\b")
 
@@ -54,6 +53,15 @@ class Compiled:
     """Of a thread, stored and loaded again. Sines have a stack of their own, for large arguments."""
     shared_bytes: int
     """Of a program."""
+    threads: int
+    """Of a program."""
+
+    @property
+    def programs(self) -> int:
+        """How many a multiprocessor has room for; registers are given out by eights."""
+        return min(
+            REGISTERS // (-(-self.registers // 8) * 8 * self.threads), SHARED_BYTES // (self.shared_bytes + 1024)
+        )
 
 
 def compile_all() -> dict[str, Compiled]:
@@ -102,7 +110,7 @@ def compile_one(name: str, kernel: Any, constants: dict[str, Any], warps: int) -
         assert not TENSOR_CORES.search(ptx), name
     (registers,) = re.findall(r"Used (\d+) registers", log.getvalue())
     spills = re.findall(r"(\d+) bytes spill", log.getvalue())
-    return Compiled(int(registers), sum(map(int, spills)), made.metadata.shared)
+    return Compiled(int(registers), sum(map(int, spills)), made.metadata.shared, 32 * warps)
 
 
 def test_every_kernel_compiles_for_hopper_without_spills_and_with_tensor_cores_in_tf32x3_only() -> None:
@@ -112,12 +120,13 @@ def test_every_kernel_compiles_for_hopper_without_spills_and_with_tensor_cores_i
     command = "import test_packed_cuda_hardware as t; t.print_compiled()"
     done = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = {name: Compiled(**figures) for name, figures in json.loads(done.stdout).items()}
+    found = {name: Compiled(**figures) for name, figures in json.loads(done.stdout.splitlines()[-1]).items()}
     assert len(found) == 4 + 2 * len(TILES)
     assert [name for name, made in found.items() if made.spilled_bytes] == [], found
-    assert max(made.shared_bytes for made in found.values()) <= SHARED_BYTES, found
-    # The figures of workers/packed_cuda.py; another version of Triton may find a little other ones.
-    assert max(made.registers for made in found.values()) <= MOST_REGISTERS, found
+    # As workers/packed_cuda.py says: one program waits for memory or its products while another one works.
+    room = {name: made.programs for name, made in found.items()}
+    assert min(room["forward fp32"], room["forward tf32x3"], room["backward tf32x3"]) >= 2, found
+    assert min(room.values()) >= 1, found
 
 
 def print_compiled() -> None:
