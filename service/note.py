@@ -3,6 +3,8 @@
 from service.lifecycle import TERMINAL, Status
 from service.schemas.studies import ComparisonDocument
 
+NO_VERDICT = "**No verdict yet**"
+
 
 def study_note(study_id: str, status: Status, done: int, total: int, comparison: ComparisonDocument | None) -> str:
     """The note of a study; it holds no text of a user's.
@@ -21,11 +23,16 @@ def study_note(study_id: str, status: Status, done: int, total: int, comparison:
     trials = "A trial is one cell, its value the mean accuracy of the cell's trainings; step k of its intermediate "
     trials += "values is the mean of the first k trainings."
     if comparison is None or status not in TERMINAL:
-        parts = [f"**No verdict yet**: the study is {told}.", trials, listed]
+        parts = [f"{NO_VERDICT}: the study is {told}.", trials, listed]
     else:
         parts = [f"**Verdict: {comparison['verdict']}** ({told})", comparison["sentence"], _numbers(comparison)]
         parts += [f"*What this does not say.* {comparison['not_said']}", comparison["data_note"], trials, listed]
     return "\n\n".join(part for part in parts if part)
+
+
+def is_current(note: str, status: Status) -> bool:
+    """Whether a note, if any, is that of a study which goes on, or of one that has ended."""
+    return note != "" and note.startswith(NO_VERDICT) == (status not in TERMINAL)
 
 
 def _numbers(comparison: ComparisonDocument) -> str:

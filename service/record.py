@@ -27,8 +27,7 @@ from studies.golden import effective_learning_rate
 
 METRIC_NAMES = "study:metric_names"
 """What `optuna.Study.set_metric_names` writes; the method itself is marked experimental, and warns."""
-
-
+MEASURED = ["mean accuracy"]
 OURS = "goldenbench"
 """The attribute of a study in Optuna's tables that holds our id of it."""
 
@@ -106,17 +105,15 @@ class Record:
         """
         number = find_number(self._storage, title)
         trials = [] if number is None else self._trials(number)
-        if trials is None or not _fits(trials, cells, status):
+        ours = number is None or self._storage.get_study_user_attrs(number).get(OURS) == study_id
+        if trials is None or not ours or not _fits(trials, cells, status):
             self.drop(title)
             number, trials = None, []
-        if number is None:
-            number = self._storage.create_new_study([StudyDirection.MAXIMIZE], title)
-        if self._storage.get_study_user_attrs(number).get(OURS) != study_id:
-            self._storage.set_study_user_attr(number, OURS, study_id)
-            self._storage.set_study_system_attr(number, METRIC_NAMES, ["mean accuracy"])
         axes = _distributions(cells)
         wanted = [_trial(cell, axes, status) for cell in cells]
         with self._storage.engine.begin() as connection:
+            if number is None:
+                number = record_rows.create(connection, title, {OURS: study_id}, {METRIC_NAMES: MEASURED})
             record_rows.add(connection, number, wanted[len(trials) :])
             stale = {
                 trial._trial_id: want
@@ -132,9 +129,14 @@ class Record:
         if number is None or trials is None or len(trials) != len(cells) or not _fits(trials, cells, status):
             return False
         study = optuna.load_study(study_name=title, storage=self._storage)
-        own = study.user_attrs.get(OURS) == study_id and optuna_dashboard.get_note(study) != ""
+        own = study.user_attrs.get(OURS) == study_id
+        own = own and self._storage.get_study_system_attrs(number).get(METRIC_NAMES) == MEASURED
         upwards = study.directions == [StudyDirection.MAXIMIZE]
         return own and upwards and all(_says(trial, cell, status) for trial, cell in zip(trials, cells, strict=True))
+
+    def note(self, title: str) -> str:
+        """The note of a study that is recorded; empty if it has none."""
+        return str(optuna_dashboard.get_note(optuna.load_study(study_name=title, storage=self._storage)))
 
     def _trials(self, number: int) -> list[FrozenTrial] | None:
         """A study's trials; None if somebody has damaged them so that Optuna cannot read them."""

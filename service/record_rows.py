@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from optuna.distributions import distribution_to_json
 from optuna.storages._rdb import models
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from service.store.tables import now
@@ -22,6 +23,29 @@ PARAMETERS = models.TrialParamModel.__table__
 REPORTS = models.TrialIntermediateValueModel.__table__
 TRIALS = models.TrialModel.__table__
 VALUES = models.TrialValueModel.__table__
+
+
+def create(connection: sa.Connection, name: str, ours: Mapping[str, Any], optunas: Mapping[str, Any]) -> int:
+    """Insert a study that maximises one value.
+
+    Args:
+        connection: in a transaction of Optuna's database.
+        name: of the study; no other has it.
+        ours, optunas: its user attributes and its system attributes.
+
+    Returns:
+        Optuna's number of it.
+    """
+    number = connection.execute(
+        sa.insert(models.StudyModel).values(study_name=name).returning(models.StudyModel.study_id)
+    )
+    study = number.scalar_one()
+    direction = sa.insert(models.StudyDirectionModel)
+    connection.execute(direction.values(study_id=study, objective=0, direction=StudyDirection.MAXIMIZE))
+    for table, told in ((models.StudyUserAttributeModel, ours), (models.StudySystemAttributeModel, optunas)):
+        rows = [{"study_id": study, "key": key, "value_json": json.dumps(value)} for key, value in told.items()]
+        connection.execute(sa.insert(table), rows)
+    return int(study)
 
 
 def add(connection: sa.Connection, study: int, trials: Sequence[FrozenTrial]) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from service.dispatch.leader import Leadership
 from service.errors import LeadershipLost
 from service.lifecycle import TERMINAL, Status
-from service.note import study_note
+from service.note import is_current, study_note
 from service.plots.plotly import landscape
 from service.record import CellRecord, Record
 from service.record_lag import Lag
@@ -196,6 +196,8 @@ class Recorder:
                 log.warning("record damaged, building it anew", study=study_id)
                 self._mark_unrecorded([study_id])
                 self._record.drop(study.optuna_name)
+            elif not is_current(self._record.note(study.optuna_name), study.shown):
+                self._describe(study_id)  # the service ended between the trials and the note
 
     def _mark_missing(self) -> None:
         """Studies that Optuna's tables no longer hold are to be recorded again."""

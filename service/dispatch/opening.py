@@ -12,7 +12,7 @@ from service.dispatch.leader import Leadership
 from service.lifecycle import Desired, Status
 from service.store.tables import Study
 from studies.datasets.errors import DatasetError
-from studies.datasets.load import load
+from studies.datasets.load import load_unchanged
 from studies.datasets.prepare import prepare
 from studies.datasets.prepared_file import PreparedFile
 from studies.spec import StudySpec
@@ -55,7 +55,7 @@ class Opening:
             return None
         path = self._data / "datasets" / f"{spec.dataset}-{spec.folds}-{pinned[:16]}.npz"
         try:
-            load(path, pinned)
+            load_unchanged(path, pinned)
         except (OSError, DatasetError):
             return None
         return PreparedFile(path, pinned)
@@ -90,7 +90,7 @@ class Opening:
 
 def _checked_images(spec: StudySpec, file: PreparedFile) -> int:
     """The number of images in a file that can serve a study."""
-    dataset = load(file.path, file.sha256)
+    dataset = load_unchanged(file.path, file.sha256)
     if dataset.classes > MOST_CLASSES and spec.engine != "reference":
         raise DatasetError(f"engine must be reference for more than {MOST_CLASSES} classes, not {spec.engine}")
     least = min(len(dataset.split(fold).train_index) for fold in range(spec.folds_used))

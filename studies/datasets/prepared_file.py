@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 
 from studies.datasets.errors import DatasetCorrupt
-from studies.datasets.load import PreparedDataset, load
+from studies.datasets.load import PreparedDataset, load_unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def find(folder: Path, stem: str, recipe: str) -> PreparedFile | None:
         if index["recipe"] != recipe:
             return None
         file = PreparedFile(folder / f"{stem}-{index['sha256'][:16]}.npz", index["sha256"])
-        load(file.path, file.sha256)
+        load_unchanged(file.path, file.sha256)
     except (FileNotFoundError, ValueError, KeyError, TypeError, DatasetCorrupt):
         # An index that is missing or torn, or a file that is: make it again.
         return None

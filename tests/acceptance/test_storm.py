@@ -164,6 +164,20 @@ def test_service_told_to_stop_resumes_uncharged(struck: Struck, calm_table: list
     assert all(pack["charged"] == 0 for pack in service.packs(study))
 
 
+def test_service_whose_dispatcher_is_killed_says_so_ends_and_resumes(struck: Struck, calm_table: list[str]) -> None:
+    study = struck.now.submit(STORM)
+    struck.now.busy_worker(study)
+    worker = psutil.Process(struck.now.get("/v1/workers")["items"][0]["pid"])
+    dispatcher = next(parent for parent in worker.parents() if parent.ppid() == struck.now.process.pid)
+    dispatcher.kill()
+    assert struck.now.process.wait(20) == 1
+    struck.now.assert_nothing_left(5)
+    assert "the dispatcher has died" in struck.now.log
+    service = struck.again()
+    service.wait(study)
+    _assert_as_calm(service, study, calm_table)
+
+
 def test_killed_service_leaves_no_orphans_and_resumes(struck: Struck, calm_table: list[str]) -> None:
     study = struck.now.submit(STORM)
     struck.now.get(f"/v1/studies/{study}/comparison")

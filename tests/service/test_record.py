@@ -361,9 +361,33 @@ def test_writing_half_a_record_is_made_good(
     with pytest.raises(OSError, match="went away"):
         recorder.catch_up()
     assert row(store, study_id).recorded is None
-    assert load(reader, study_id).trials == []
+    assert names(reader) == []
     assert recorder.catch_up() == 1
     assert [trial.state for trial in load(reader, study_id).trials] == [TrialState.COMPLETE] * 5
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("note", ["", "**No verdict yet**: the study is running, 3 of 15 trainings."])
+def test_note_that_an_ended_service_left_behind_is_mended_and_no_damage(
+    store: Store,
+    leadership: Leadership,
+    storage: RDBStorage,
+    recorder: Recorder,
+    reader: RDBStorage,
+    note: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study_id = opened(store, leadership)
+    complete(leadership, study_id)
+    recorder.catch_up()
+    whole, trials = described(reader, study_id), [trial._trial_id for trial in load(reader, study_id).trials]
+    optuna_dashboard.save_note(load(reader, study_id), note)
+    said: list[str] = []
+    monkeypatch.setattr("service.recorder.log.warning", lambda event, **_more: said.append(event))
+    Recorder(store, Record(storage), leadership, Event(), Reports(store).comparison_now).catch_up()
+    assert described(reader, study_id)[0] == whole[0]
+    assert [trial._trial_id for trial in load(reader, study_id).trials] == trials  # not built anew
+    assert said == []
 
 
 def described(reader: RDBStorage, study_id: str) -> tuple[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from studies.datasets.errors import DatasetCorrupt
-from studies.datasets.load import MEMBERS, PreparedDataset, content_sha256, from_arrays, load
+from studies.datasets.load import MEMBERS, PreparedDataset, content_sha256, from_arrays, load, load_unchanged
 
 
 @pytest.fixture
@@ -176,3 +176,24 @@ def test_load_refuses_a_damaged_or_foreign_file(path: Path, damage: Callable[[Pa
 def test_load_says_when_there_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.npz")
+
+
+def test_a_file_that_has_not_changed_is_read_once_and_one_that_has_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    original = load
+
+    def counted(path: str, *arguments: Any) -> PreparedDataset:
+        reads.append(path)
+        return original(path, *arguments)
+
+    monkeypatch.setattr("studies.datasets.load.load", counted)
+    first = load_unchanged(path)
+    assert load_unchanged(path, first.sha256) is first
+    assert len(reads) == 1
+    with pytest.raises(DatasetCorrupt, match="expected 0000"):
+        load_unchanged(path, "0" * 64)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(DatasetCorrupt, match="damaged"):
+        load_unchanged(path, first.sha256)
