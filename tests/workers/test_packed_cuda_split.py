@@ -85,9 +85,9 @@ def _plain_tf32() -> Iterator[None]:
 
 @contextmanager
 def _cut_sums() -> Iterator[None]:
-    """Products summed as tensor cores may: eight at a time with what came before, each cut below the largest one's
-    24th bit, and the sum cut again. Hopper's were found to keep more bits (Fasi et al., 2021, of the generations
-    before it); they cut, where float32 arithmetic rounds, so that errors add up instead of cancelling."""
+    """Products summed as tensor cores do it: eight at a time with what came before, each cut below the largest one's
+    24th bit, and the sum cut again. They cut where float32 arithmetic rounds, so that errors add up instead of
+    cancelling. Without a spare bit, as the first generation (Fasi et al., 2021); later ones were found to have some."""
     from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
 
     def cut(values: NDArray[np.float64], largest: NDArray[np.float64]) -> NDArray[np.float64]:
