@@ -23,7 +23,8 @@ PAIR = tl.constexpr(64)
 def patch(pixels, centre, image, tap, pair, batch: tl.constexpr, images: tl.constexpr, width: tl.constexpr):
     """Pixels under a pair less `centre`, float32 of the shape of `image` by `tap`; tap 30 is 1, tap 31 anything finite.
 
-    Whole numbers of at most 8 bits: exact also in tf32. Where there is no pixel, the filter is 0, or else the position has no weights.
+    Whole numbers of at most 8 bits: exact also in tf32. Where there is no pixel, the filter is 0 or the position has no
+    weights.
 
     Args:
         pixels: [height * width, batch] uint8, of one batch: images side by side, so that a warp reads a whole line.
