@@ -132,6 +132,7 @@ def _run(settings: Settings, orders: Connection) -> None:
     reports.close()
     storage.engine.dispose()
     store.close()
+    os._exit(0)  # Python's own end would wait for a comparison that is being computed, and nobody wants any more
 
 
 def _tell_until_stopped(orders: Connection, status: Callable[[], DispatcherStatus], stop: threading.Event) -> None:
