@@ -22,6 +22,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from service.errors import SetupError
 
+SOON = timedelta(days=30)
+"""Before the end of a certificate, when somebody should be told."""
 CLOCK_SKEW = timedelta(hours=1)
 """How far behind a machine's clock may be on the first day."""
 LONGEST_DAYS = 3650
@@ -43,8 +45,13 @@ class CertificateSet:
 
     @property
     def files(self) -> tuple[Path, Path, Path]:
-        """In the order in which they are written: the authority last, whose presence says that the set is whole."""
+        """All three."""
         return self.key, self.certificate, self.authority
+
+    @property
+    def unfinished(self) -> Path:
+        """The authority until the other two are written: its presence says that they are nobody's yet."""
+        return self.authority.with_suffix(".pem.new")
 
     def variables(self) -> dict[str, str]:
         """The settings that name the files, as environment variables."""
@@ -57,14 +64,23 @@ class CertificateSet:
         Raises:
             SetupError: it cannot be read.
         """
-        try:
-            return x509.load_pem_x509_certificate(self.certificate.read_bytes()).not_valid_after_utc
-        except (OSError, ValueError) as error:
-            raise SetupError(f"{self.certificate} cannot be read: {error}") from error
+        return valid_until(self.certificate)
+
+
+def valid_until(certificate: Path) -> datetime:
+    """When a certificate, the first of its file, expires (UTC).
+
+    Raises:
+        SetupError: it cannot be read.
+    """
+    try:
+        return x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError) as error:
+        raise SetupError(f"{certificate} cannot be read: {error}") from error
 
 
 def make_certificates(folder: Path, hosts: Sequence[str], days: int) -> CertificateSet:
-    """Write a new set.
+    """Write a new set, also in the place of one that was being written when the power failed.
 
     Args:
         folder: for the files; made, for its owner only, if it is missing.
@@ -78,13 +94,19 @@ def make_certificates(folder: Path, hosts: Sequence[str], days: int) -> Certific
         raise SetupError(f"days must be 1 to {LONGEST_DAYS}, not {days}")
     names = [_general_name(host) for host in hosts]
     made = CertificateSet.within(folder)
+    if made.unfinished.exists() and not made.authority.exists():
+        for path in (made.key, made.certificate, made.unfinished):  # the one that says so last
+            path.unlink(missing_ok=True)
     present = [str(path) for path in made.files if path.exists()]
     if present:
         raise SetupError(f"will not overwrite {', '.join(present)}: those who use them would be shut out")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for path, content in zip(made.files, _pem(names, timedelta(days=days)), strict=True):
-            _write(path, content, 0o600 if path == made.key else 0o644)
+        key, certificate, authority = _pem(names, timedelta(days=days))
+        _write(made.unfinished, authority, 0o644)
+        _write(made.key, key, 0o600)
+        _write(made.certificate, certificate, 0o644)
+        made.unfinished.replace(made.authority)
     except OSError as error:
         raise SetupError(f"the certificates cannot be written: {error}") from error
     return made

@@ -78,6 +78,12 @@ class Settings(BaseSettings):
         return self.require_tokens or not is_loopback(self.host) or not all(map(is_loopback, self.allowed_hosts))
 
     @property
+    def certificates(self) -> dict[str, Path]:
+        """Every certificate that others are shown, by its use."""
+        named = {"dask": self.tls_cert, "https": self.https_cert}
+        return {use: path for use, path in named.items() if path is not None}
+
+    @property
     def store_url(self) -> str:
         """SQLAlchemy address of the store."""
         if not self.database_url:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from service.access import tokens
 from service.api.context import Context
 from service.app import create_app
+from service.certificates import valid_until
 from service.config import Settings, is_wildcard
 from service.connections import Connection
 from service.dispatcher_process import DispatcherProcess
@@ -59,13 +60,14 @@ def _serve(settings: Settings, ready: Callable[[str], None], stopping: threading
     except SQLAlchemyError as error:
         raise SetupError(f"the database cannot be used: {str(error).splitlines()[0]}") from error
     _check_tokens(settings, store)
+    ends = {use: valid_until(path) for use, path in settings.certificates.items()}
     with ExitStack() as ending:
         ending.callback(store.close)
         dispatcher = DispatcherProcess(settings, stopping.set)
         ending.callback(dispatcher.stop)
         listener = _listen(settings.host, settings.port)
         url = _url(settings, listener.getsockname()[1])
-        metrics = Metrics(Sources(store, settings.data, dispatcher.status, dispatcher.pid))
+        metrics = Metrics(Sources(store, settings.data, dispatcher.status, dispatcher.pid, ends))
         reports = Reports(store, metrics.comparison)
         ending.callback(reports.close)
         number = partial(find_number, storage)

@@ -4,13 +4,11 @@ import importlib.util
 import json
 import os
 import platform
-import shutil
 import socket
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -19,28 +17,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from service.cli.finding import Finding
+from service.cli.machine import certificates, devices, disk, entry_points
 from service.config import Settings
-from service.errors import SetupError
 from service.server_address import running_address
 from service.store.engine import Store
-from studies.datasets.registry import DATASETS
-from studies.models.registry import MODELS, code_of
 
 PACKAGES = ("goldenbench", "torch", "numpy", "scipy", "scikit-learn", "optuna", "optuna-dashboard", "distributed")
-LEAST_FREE_BYTES = 1_000_000_000
-"""A study of 121 cells x 100 replicates takes some hundred megabytes, data sets as much again."""
 CONNECT_SECONDS = 5.0
 MARKS = {"good": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "bad": "[red]BAD[/red]"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    what: str
-    state: Literal["good", "note", "bad"]
-    """`note`: not as good as it could be, but nothing is broken."""
-    told: str
 
 
 def doctor(settings: Settings, url: str | None, as_json: bool) -> int:
@@ -68,12 +53,13 @@ def doctor(settings: Settings, url: str | None, as_json: bool) -> int:
 def _findings(settings: Settings, url: str | None) -> Iterator[Finding]:
     installed = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
     yield Finding("installed", "good", f"Python {platform.python_version()}, {installed}")
-    yield from _entry_points()
+    yield from entry_points()
     if importlib.util.find_spec("torch") is None:
         yield Finding("device", "note", "no PyTorch here: this installation serves, and trains nothing")
     else:
-        yield from _devices(settings.device)
-    yield _disk(settings.data)
+        yield from devices(settings.device)
+    yield disk(settings.data)
+    yield from certificates(settings)
     yield _database(settings)
     if settings.scheduler:
         yield _scheduler(settings.scheduler)
@@ -85,58 +71,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "none"
-
-
-def _entry_points() -> Iterator[Finding]:
-    for names in (MODELS, DATASETS):
-        for name in names:
-            origin = names.origin(name)
-            if origin is not None:
-                yield Finding("entry point", "good", f"{name} of {origin} ({names.group})")
-        for problem in names.problems.values():
-            yield Finding("entry point", "bad", problem)
-
-
-def _devices(wanted: str) -> Iterator[Finding]:
-    """The devices, and the engine that `auto` would take for each model."""
-    from service.dispatch.devices import worker_environments
-    from workers.devices import available_threads, device_name
-    from workers.gpus import why_unusable
-    from workers.native.library import best_isa
-    from workers.tasks import DEVICE_VARIABLE
-    from workers.train import numeric_class_of
-
-    workers, problem = 0, None
-    try:
-        environments = worker_environments(wanted)
-        device, workers = environments[0][DEVICE_VARIABLE], len(environments)
-        problem = why_unusable() if device == "cuda" else None
-    except SetupError as error:
-        problem = str(error)
-    if problem:
-        device = "cpu"
-        yield Finding("device", "bad", problem)
-    told = f"{workers} x {device_name(device)}" if device == "cuda" else device_name(device)
-    yield Finding("device", "good", f"{told}; {available_threads()} processor threads")
-    isa = best_isa()
-    if isa is None:
-        told = "not built: no C compiler was there; the reference engine trains instead, several times slower"
-        yield Finding("packed CPU engine", "note", told)
-    else:
-        yield Finding("packed CPU engine", "good", f"built, runs {isa} here")
-    for model in MODELS:
-        found = numeric_class_of(model, "auto", "fp32", "population", device)
-        whose = f" of {code_of(model)}" if code_of(model) else ""
-        state: Literal["good", "bad"] = "good" if found else "bad"
-        yield Finding(f"model {model}", state, found or f"no engine here can train {model}{whose}")
-
-
-def _disk(data: Path) -> Finding:
-    """Space where the data folder is, or would be."""
-    place = next(folder for folder in (data, *data.parents) if folder.is_dir())
-    free = shutil.disk_usage(place).free
-    told = f"{data}, {free / 1e9:.1f} GB free"
-    return Finding("data folder", "good" if free >= LEAST_FREE_BYTES else "bad", told)
 
 
 def _database(settings: Settings) -> Finding:

@@ -303,13 +303,14 @@ def create_token(
     name: Annotated[str, typer.Argument(help="Whom it is for")],
     scope: Annotated[ScopeName, typer.Option(help="What it may do; each includes those before it")] = "read",
     days: Annotated[float | None, typer.Option(min=0, help="How long it is valid; default: until revoked")] = None,
+    if_none: Annotated[bool, typer.Option("--if-none", help="Only if there is no valid one")] = False,
     data: Data = None,
     database_url: Database = None,
 ) -> None:
     """Make a token and print it, this once."""
     from service.cli import tokens
 
-    tokens.create(name, scope, days, data=data, database_url=database_url)
+    tokens.create(name, scope, days, if_none, data=data, database_url=database_url)
 
 
 @token.command("list")

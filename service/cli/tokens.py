@@ -19,9 +19,12 @@ from service.store.engine import Store
 from service.store.tables import Token, now
 
 
-def create(name: str, scope: str, days: float | None, **flags: Any) -> None:
+def create(name: str, scope: str, days: float | None, if_none: bool = False, **flags: Any) -> None:
     """Make a token. Only the token goes to standard output, so that a script can catch it."""
     with _store(flags) as store, store.write() as session:
+        if if_none and tokens.any_valid(session):
+            print("there is a valid token already, so none is made", file=sys.stderr)
+            return
         row, presented = tokens.create(session, name, TOKEN_SCOPES[scope], days)
         until = "until it is revoked" if row.expires_at is None else f"until {row.expires_at:%Y-%m-%d %H:%M} UTC"
     print(f"token {row.id}, scope {scope}, valid {until}; it is shown only now:", file=sys.stderr, flush=True)

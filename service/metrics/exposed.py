@@ -2,8 +2,9 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -35,6 +36,8 @@ class Sources:
     data: Path
     dispatcher: Callable[[], DispatcherStatus]
     dispatcher_pid: int
+    certificates_end: Mapping[str, datetime] = field(default_factory=dict)
+    """When the certificates that were read at the start expire, by use."""
 
 
 class Metrics(Collector):
@@ -91,6 +94,7 @@ class Metrics(Collector):
         yield from _queue(stored) if stored is not None else ()
         free = shutil.disk_usage(self._sources.data).free
         yield GaugeMetricFamily("goldenbench_data_free_bytes", "Free space where the data folder is", free)
+        yield _certificates(self._sources.certificates_end)
         dispatcher = self._sources.dispatcher()
         yield from _dispatcher(dispatcher)
         yield from _trained(dispatcher.tally)
@@ -109,6 +113,14 @@ def _dispatcher(status: DispatcherStatus) -> Iterator[Metric]:
     for device in {device for device, _ in count}:
         count.update({(device, state): 0 for state in ("busy", "idle")})
     yield _gauge("goldenbench_workers", "Workers that this service's dispatcher sees", ("device", "state"), count)
+
+
+def _certificates(ends: Mapping[str, datetime]) -> Metric:
+    told = "Seconds until a certificate expires that this service began with; negative afterwards"
+    family = GaugeMetricFamily("goldenbench_certificate_expiry_seconds", told, labels=("use",))
+    for use, end in sorted(ends.items()):
+        family.add_metric((use,), (end - datetime.now(UTC)).total_seconds())
+    return family
 
 
 def _queue(stored: Stored) -> Iterator[Metric]:

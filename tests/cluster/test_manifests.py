@@ -38,7 +38,8 @@ def test_the_document_speaks_of_what_exists() -> None:
     blocks = re.findall(r"^ *```sh\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
     commands = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
     ours = [part[part.index("goldenbench") + 1 :] for part in commands if "goldenbench" in part]
-    ours += [part[part.index("service") + 1 :] for part in commands if part[:3] == ["docker", "compose", "run"]]
+    run = [part for part in commands if part[:3] == ["docker", "compose", "run"] and "--entrypoint" not in part]
+    ours += [part[part.index("service") + 1 :] for part in run]
     assert len(ours) >= 7
     for command in ours:
         parse(command)
@@ -87,6 +88,11 @@ def test_the_patch_for_gpus_fits_the_worker_that_is_there() -> None:
     assert container["name"] == patched["name"]
     assert value(container, "GOLDENBENCH_DEVICE") == "cuda"
     assert container["resources"] == {"limits": {"nvidia.com/gpu": 1}}
+
+
+def test_applying_the_manifests_again_makes_no_second_token() -> None:
+    (container,) = PODS["goldenbench-token"]["spec"]["containers"]
+    assert "--if-none" in container["args"]
 
 
 def test_workers_keep_apart() -> None:

@@ -2,17 +2,20 @@
 
 import hashlib
 import json
+import re
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 import sqlalchemy as sa
 from access_data import Tokens, every_kind, expire, id_of, made, revoke
 from service_data import Service, small
+from typer.testing import CliRunner
 
 from service.access import tokens
 from service.access.scopes import TOKEN_SCOPES, Scope
 from service.cli import tokens as command
-from service.cli.main import ScopeName
+from service.cli.main import ScopeName, app
 from service.errors import Conflict, Invalid, NotFound
 from service.store.engine import Store
 from service.store.tables import Study, Token
@@ -204,3 +207,16 @@ def test_commands_make_list_and_revoke_a_token(
 
 def test_names_of_scopes_are_those_of_the_command() -> None:
     assert tuple(TOKEN_SCOPES) == get_args(ScopeName)
+
+
+def test_first_token_is_made_once(tmp_path: Path) -> None:
+    """What deploy/kubernetes/token.yaml runs, whenever the manifests are applied."""
+    ask = ["token", "create", "first", "--scope", "admin", "--if-none", "--data", str(tmp_path)]
+    first, again = (CliRunner().invoke(app, ask) for _ in range(2))
+    presented = first.stdout.strip()
+    assert re.fullmatch(r"gb_[0-9a-f]{8}_\S{43}", presented)
+    assert (again.exit_code, again.stdout) == (0, "")
+    assert "there is a valid token already" in again.stderr
+    revoked = CliRunner().invoke(app, ["token", "revoke", presented, "--data", str(tmp_path)])
+    assert revoked.exit_code == 0
+    assert CliRunner().invoke(app, ask).stdout.startswith("gb_")

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from distributed import Client, Scheduler
 from distributed.comm.core import FatalCommClosedError
 from typer.testing import CliRunner
 
-from service.certificates import CertificateSet, make_certificates
+from service import certificates
+from service.certificates import CertificateSet, make_certificates, valid_until
+from service.cli import machine
 from service.cli.main import app
 from service.config import Settings
 from service.dispatch.cluster import check_scheduler, configure_dask, security_of
@@ -100,6 +102,56 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").unlink()
     half = CliRunner().invoke(app, [*command, "--if-missing"])
     assert "key.pem" in str(half.exception)
+
+
+class PowerCut(BaseException):
+    """The command ends where it is."""
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 3])
+def test_a_set_that_was_not_finished_is_made_again(tmp_path: Path, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the containers' secrets were being made, which nobody would mend by hand."""
+    done = iter(range(steps))
+
+    def until_the_power_fails(step: Callable[..., Any]) -> Callable[..., Any]:
+        def take(*given: Any) -> Any:
+            if next(done, None) is None:
+                raise PowerCut
+            return step(*given)
+
+        return take
+
+    command = ["certificates", str(tmp_path), "--if-missing"]
+    with monkeypatch.context() as patch:
+        patch.setattr(certificates, "_write", until_the_power_fails(certificates._write))
+        patch.setattr(Path, "replace", until_the_power_fails(Path.replace))
+        with pytest.raises(PowerCut):
+            CliRunner().invoke(app, command)
+    assert not CertificateSet.within(tmp_path).authority.exists()
+    again = CliRunner().invoke(app, command)
+    assert again.exit_code == 0, again.exception
+    security_of(settings(CertificateSet.within(tmp_path)), "worker")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_the_end_is_read_of_a_chain_too(sets: tuple[CertificateSet, CertificateSet], tmp_path: Path) -> None:
+    chain = tmp_path / "chain.pem"
+    chain.write_bytes(sets[0].certificate.read_bytes() + sets[0].authority.read_bytes())
+    assert valid_until(chain) == sets[0].valid_until()
+    chain.write_text("nothing")
+    with pytest.raises(SetupError, match=r"chain\.pem cannot be read"):
+        valid_until(chain)
+
+
+@pytest.mark.parametrize(("days", "state", "told"), [(31, "good", "valid until"), (29, "note", "valid until only")])
+def test_doctor_says_when_a_certificate_ends(days: int, state: str, told: str, tmp_path: Path) -> None:
+    made = make_certificates(tmp_path / "tls", [], days)
+    (finding,) = [one for one in machine.certificates(settings(made)) if one.what == "certificate (dask)"]
+    assert finding.state == state
+    assert told in finding.told
+    assert not list(machine.certificates(settings(None)))
+    made.certificate.write_text("nothing")
+    assert [one.state for one in machine.certificates(settings(made))] == ["bad"]
 
 
 @pytest.mark.parametrize(("hosts", "days"), [(["a b"], 1), (["-a"], 1), (["a/b"], 1), ([], 0), ([], 4000)])

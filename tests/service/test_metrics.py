@@ -30,6 +30,7 @@ from service_data import (
 from starlette.testclient import TestClient
 
 from service.access.scopes import routes
+from service.certificates import SOON
 from service.dispatch.leader import Leadership
 from service.dispatch.status import DispatcherStatus
 from service.dispatch.tally import MOST_WORKERS, End, Tally
@@ -296,6 +297,16 @@ def test_metrics_answer_while_the_database_is_away(tmp_path: Path) -> None:
     gone.close()
 
 
+def test_certificates_in_use_count_down(sqlite_store: Store, tmp_path: Path) -> None:
+    parts = sources(sqlite_store, tmp_path)
+    ends = {"dask": now() + timedelta(days=20), "https": now() - timedelta(days=1)}
+    found = families(Metrics(replace(parts, certificates_end=ends)).text())["goldenbench_certificate_expiry_seconds"]
+    assert at(found, use="dask") == pytest.approx(20 * 86_400, abs=60)
+    assert at(found, use="https") == pytest.approx(-86_400, abs=60)
+    (expr,) = re.findall(r"^\s*expr: (.*certificate.*)$", (ROOT / "deploy" / "alerts.yml").read_text(), re.MULTILINE)
+    assert expr == f"min by (use) (goldenbench_certificate_expiry_seconds) < {SOON.total_seconds():.0f}"
+
+
 def test_names_follow_prometheus_conventions(sqlite_store: Store, tmp_path: Path) -> None:
     tally = Tally()
     tally.accepted("w", "cpu", [result(0, 0, 0)], 1.0)
@@ -303,7 +314,7 @@ def test_names_follow_prometheus_conventions(sqlite_store: Store, tmp_path: Path
         assert re.fullmatch(r"(goldenbench|process)(_[a-z]+)+", name), name
         assert name.endswith("_total") == (family.type == "counter"), name
         assert family.documentation, name
-        if any(unit in name for unit in ("age", "lag", "duration")):
+        if any(unit in name for unit in ("age", "lag", "duration", "expiry")):
             assert name.endswith("_seconds"), name
         assert not re.search(r"_(ms|milliseconds|minutes|hours|kb|mb|percent)(_|$)", name), name
 
@@ -314,7 +325,8 @@ def test_document_has_every_metric_with_its_labels(service: Service) -> None:
     tally.accepted("w", "cpu", [result(0, 0, 0)], 1.0)
     metrics = service.client.app.state.context.metrics  # type: ignore[attr-defined]
     told_so_far = metrics._sources.dispatcher()
-    metrics._sources = replace(metrics._sources, dispatcher=lambda: replace(told_so_far, tally=tally.snapshot()))
+    told_now = replace(told_so_far, tally=tally.snapshot())
+    metrics._sources = replace(metrics._sources, dispatcher=lambda: told_now, certificates_end={"dask": now()})
     exposed = {}
     service.client.get("/healthz")
     for name, family in families(service.client.get("/metrics").content).items():
