@@ -47,8 +47,13 @@ USER 10001:10001
 ENTRYPOINT ["goldenbench"]
 
 FROM runtime AS worker
-COPY --from=worker-packages /opt/goldenbench /opt/goldenbench
 USER 0:0
+# Triton compiles the launchers of its kernels in C when they first run; the headers of Python are in the base image.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=worker-packages /opt/goldenbench /opt/goldenbench
 RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
     pip --python /opt/goldenbench/bin/python install --no-cache-dir --no-index --no-deps --compile /wheels/*.whl
 USER 10001:10001

@@ -112,6 +112,17 @@ def test_each_image_is_built_by_one_container_that_the_others_wait_for(target: s
     assert re.findall(r"^USER (\S+)$", last, re.MULTILINE)[-1] == "10001:10001"
 
 
+def test_what_triton_builds_can_be_built_and_loaded_by_the_worker_alone() -> None:
+    """It compiles its launcher with a C compiler and loads it from its cache, which is under HOME."""
+    assert "HOME=/tmp" in DOCKERFILE
+    stages = dict(re.findall(r"^FROM \S+ AS (\S+)\n(.*?)(?=^FROM|\Z)", DOCKERFILE, re.DOTALL | re.MULTILINE))
+    assert {name for name, text in stages.items() if "gcc libc6-dev" in text} == {"tools", "worker"}
+    mounted = {name: {place.partition(":")[0]: place for place in SERVICES[name].get("tmpfs", [])} for name in SERVICES}
+    assert {(name, at) for name, places in mounted.items() for at in places if "exec" in places[at].split(",")} == {
+        ("worker", "/tmp")
+    }
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_our_images_are_asked_of_no_registry(name: str) -> None:
     assert SERVICES[name]["image"].startswith("goldenbench-")
