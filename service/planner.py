@@ -1,6 +1,7 @@
 """Which replicates train together next: a pure function of what is pending and what the slot can take."""
 
 import heapq
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,22 +17,29 @@ class Capacity:
     """The most networks in one pack."""
     networks_per_pack_time: int
     """How many networks make a pack of the wanted length, by the rate measured so far."""
-    threads: int
+    at_once: int
     """Networks that train at the same time; a pack is a multiple of it where it can be."""
-    slots: int
-    """Slots that share this study's work, this one included."""
+    share: float = 1.0
+    """This slot's rate, of the rates of all slots as far as they serve this study."""
+    spared: int = 0
+    """So many pending replicates, or fewer, are left to faster slots: they will have trained them before this one could
+    end its smallest pack."""
 
 
 def pack_size(pending: int, capacity: Capacity) -> int:
     """How many members the next pack gets; near the end packs shrink, so that all slots finish together.
 
+    A pack takes half of the time that the slots together need for what is pending.
+
     Returns:
-        At least 1 and at most `pending`, if anything is pending.
+        At least 1 and at most `pending`, or 0 if the slot had better take none.
     """
-    threads = min(capacity.threads, capacity.networks)
-    share = -(-pending // (2 * capacity.slots)) if pending > threads else pending
+    if pending <= capacity.spared:
+        return 0
+    at_once = min(capacity.at_once, capacity.networks)
+    share = math.ceil(pending * capacity.share / 2) if pending > at_once else pending
     size = min(capacity.networks, capacity.networks_per_pack_time, share)
-    return min(pending, max(size - size % threads, min(threads, pending), 1))
+    return min(pending, max(size - size % at_once, min(at_once, pending), 1))
 
 
 class Pending:
@@ -69,7 +77,7 @@ class Pending:
         and columns complete early.
 
         Returns:
-            At least one key if anything is pending; sorted by (run, fold, cell).
+            As many keys as `pack_size` says; sorted by (run, fold, cell).
         """
         size = pack_size(self._count, capacity)
         members: list[Key] = []

@@ -34,6 +34,8 @@ class Engine(Protocol):
     """Trains packs so that a member's bits never depend on the others, on threads or on order."""
 
     name: str
+    network_bytes: int
+    """Memory of the device that each member of a pack may need besides the data set."""
 
     def supports(self, config: TrainingConfig, device: str) -> bool:
         """Whether this engine can train that configuration on that device."""
@@ -44,6 +46,14 @@ class Engine(Protocol):
         Args:
             precision: of the arithmetic.
             device: `cpu` or `cuda`.
+        """
+
+    def at_once(self, device: str, threads: int) -> int:
+        """How many networks it trains at the same time: with fewer, a part of the device idles.
+
+        Args:
+            device: `cpu` or `cuda`.
+            threads: processor threads that it may use.
         """
 
     def train(

@@ -80,6 +80,8 @@ class PackedCpu:
 
     name = "packed-cpu"
     version = 1
+    network_bytes = 1 << 20
+    """Order and moments of a (fold, run) of its own, 0.5 MB; networks come and go one by one."""
 
     def __init__(self, isa: str | None = None) -> None:
         self._isa = isa
@@ -102,6 +104,10 @@ class PackedCpu:
     def numeric_class(self, precision: str, device: str) -> str:
         """See `workers.engine.Engine.numeric_class`; the instruction set and the compiler decide the last bits."""
         return numeric_class(f"{self.name}-{self.variant().label}", self.version, precision, device)
+
+    def at_once(self, device: str, threads: int) -> int:
+        """See `workers.engine.Engine.at_once`: a network for each thread."""
+        return threads
 
     def train(
         self, configs: Sequence[TrainingConfig], dataset: PreparedDataset, device: str, threads: int, hooks: Hooks

@@ -84,6 +84,8 @@ class Reference:
 
     name = "reference"
     version = 1
+    network_bytes = 1 << 20
+    """Its result, on the processor; networks come and go one by one."""
 
     def supports(self, config: TrainingConfig, device: str) -> bool:
         """Every model that is registered on this machine, on any device, in float32."""
@@ -93,12 +95,16 @@ class Reference:
         """See `workers.engine.Engine.numeric_class`."""
         return numeric_class(self.name, self.version, precision, device)
 
+    def at_once(self, device: str, threads: int) -> int:
+        """See `workers.engine.Engine.at_once`: a GPU gets one network after the other."""
+        return threads if device == "cpu" else 1
+
     def train(
         self, configs: Sequence[TrainingConfig], dataset: PreparedDataset, device: str, threads: int, hooks: Hooks
     ) -> list[TrainingResult]:
         """See `workers.engine.Engine.train`."""
         folds = {fold: fold_tensors(dataset, fold, device) for fold in sorted({c.fold for c in configs})}
-        at_once = threads if device == "cpu" else 1
+        at_once = self.at_once(device, threads)
 
         def one(config: TrainingConfig) -> TrainingResult:
             return train_one(config, folds[config.fold], dataset.classes, device, hooks)

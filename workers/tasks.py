@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies.datasets.errors import DatasetCorrupt
+from workers.capacity import Offer
 
 if TYPE_CHECKING:
     from studies.datasets.load import PreparedDataset
@@ -26,9 +27,6 @@ PROGRESS_SECONDS = 0.5
 """Least time between two progress events of one pack."""
 CACHE_VARIABLE = "GOLDENBENCH_CACHE"
 DEVICE_VARIABLE = "GOLDENBENCH_DEVICE"
-MOST_NETWORKS = {"cpu": 256, "cuda": 1024}
-"""In one pack, by device. On a GPU packed-cuda should train a thousand in some 20 s, the length that packs are given;
-of 28 x 28 images in ten classes they take 1.7 GB, and 8 MB more for each (fold, run)."""
 
 _cancelled: set[str] = set()
 _cancelled_lock = threading.Lock()
@@ -45,14 +43,12 @@ class Announcement:
     device: str
     device_name: str
     threads: int
-    numeric_classes: dict[str, str]
-    """`model/engine/precision/bn_statistics` to the numeric class that the worker would give."""
+    offers: dict[str, Offer]
+    """`model/engine/precision/bn_statistics` to what the worker would give; missing where it cannot train."""
     models: dict[str, str]
     """Every model that is registered on the worker's machine, with what its code comes from (`code_of`)."""
     problems: tuple[str, ...]
     """Entry points of models that are broken there."""
-    networks: int
-    """How many networks may be in one pack."""
     pid: int
     version: str
     """Of goldenbench; a service takes only its own."""
@@ -66,17 +62,16 @@ def announce(wanted: Sequence[tuple[str, str, str, str]]) -> Announcement:
     """
     from studies.models.registry import MODELS, code_of
     from workers.devices import available_threads, device_name
-    from workers.train import numeric_class_of
+    from workers.train import offer_of
 
     device = worker_device()
     return Announcement(
         device=device,
         device_name=device_name(device),
         threads=available_threads(),
-        numeric_classes={"/".join(w): found for w in wanted if (found := numeric_class_of(*w, device)) is not None},
+        offers={"/".join(w): found for w in wanted if (found := offer_of(*w, device)) is not None},
         models={name: code_of(name) for name in MODELS},
         problems=tuple(MODELS.problems.values()),
-        networks=MOST_NETWORKS[device],
         pid=os.getpid(),
         version=VERSION,
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from studies.datasets.load import PreparedDataset
 from studies.results import TrainingResult
 from studies.training import TrainingConfig
+from workers.capacity import Offer, offer
 from workers.devices import available_threads, with_code
 from workers.engine import SILENT, Engine, Hooks
 from workers.packed_cpu import PackedCpu
@@ -69,8 +70,23 @@ def train_pack(
     return chosen.train(configs, dataset, device, threads or available_threads(), hooks)
 
 
+def offer_of(model: str, engine: str, precision: str, bn_statistics: str, device: str) -> Offer | None:
+    """What a study's trainings would get on a device; None if no engine there can train them."""
+    chosen = _engine_for(model, engine, precision, bn_statistics, device)
+    if chosen is None:
+        return None
+    numeric_class = with_code(chosen.numeric_class(precision, device), model)
+    return offer(chosen, numeric_class, device, available_threads())
+
+
 def numeric_class_of(model: str, engine: str, precision: str, bn_statistics: str, device: str) -> str | None:
     """The numeric class that a study's trainings would get on a device; None if no engine there can train them."""
+    chosen = _engine_for(model, engine, precision, bn_statistics, device)
+    return None if chosen is None else with_code(chosen.numeric_class(precision, device), model)
+
+
+def _engine_for(model: str, engine: str, precision: str, bn_statistics: str, device: str) -> Engine | None:
+    """The engine that would train a study on a device; None if none can."""
     probe = TrainingConfig(
         cell=0,
         fold=0,
@@ -87,7 +103,6 @@ def numeric_class_of(model: str, engine: str, precision: str, bn_statistics: str
         precision=precision,
     )
     try:
-        chosen = choose_engine(probe, device, engine)
+        return choose_engine(probe, device, engine)
     except ValueError:
         return None
-    return with_code(chosen.numeric_class(precision, device), model)

@@ -38,10 +38,10 @@ class Backlog:
         self._kept[study.id] = wanted, pending
         return pending
 
-    def exhausted(self, study: Study) -> bool:
-        """Whether it is known that nothing of a study is pending, as far as its runs or its race's rounds go by now."""
+    def left(self, study: Study) -> int | None:
+        """How many replicates are pending, as far as its runs or its race's rounds go by now; None if not known."""
         known = self._kept.get(study.id)
-        return known is not None and known[0] == (study.runs, study.race_runs) and not known[1]
+        return len(known[1]) if known is not None and known[0] == (study.runs, study.race_runs) else None
 
     def forget(self, study_id: str) -> None:
         """Read a study's pending replicates anew at the next lease."""

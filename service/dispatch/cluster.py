@@ -116,12 +116,15 @@ class Cluster:
         configure_dask()
         self._settings = settings
         self._own: SpecCluster | None = None
+        self.own_workers: int | None = None
+        """How many workers it starts itself; None with a scheduler elsewhere."""
         security = security_of(settings, "client")
         if settings.scheduler:
             self.client = Client(settings.scheduler, security=security, timeout=CONNECT_SECONDS, set_as_default=False)
             self._compare_versions()
         else:
             self._own = _embedded(settings.data / "cache", settings.device)
+            self.own_workers = len(self._own.worker_spec)
             self.client = Client(self._own, set_as_default=False)
 
     @property

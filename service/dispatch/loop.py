@@ -5,37 +5,34 @@ Dask's callbacks and the chores' threads only enqueue; this thread alone opens t
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from service import lifecycle
 from service.config import Settings
 from service.dispatch import accept
 from service.dispatch.backlog import Backlog
 from service.dispatch.chores import Chores
-from service.dispatch.cluster import Cluster, Slot
-from service.dispatch.fitness import numeric_class_on, unreadable, what_lacks
+from service.dispatch.cluster import Cluster
+from service.dispatch.fitness import unreadable, wants, what_lacks
 from service.dispatch.leader import Leadership
+from service.dispatch.leasing import Leasing
 from service.dispatch.opening import Opening
-from service.dispatch.pace import Pace
 from service.dispatch.race import Races
-from service.dispatch.runs import MOST_TOGETHER, Runs
-from service.dispatch.sharing import Sharing
+from service.dispatch.runs import Runs
 from service.dispatch.slots import Slots
 from service.dispatch.tally import Tally
 from service.errors import LeadershipLost
 from service.lifecycle import Desired
 from service.schemas.catalog import WorkerDocument
 from service.store.engine import Store
-from service.store.queries import unsettled_studies, with_waiting_packs
+from service.store.queries import unsettled_studies
 from service.store.tables import Pack, Study
-from studies.spec import StudySpec
+from workers.tasks import Announcement
 
 LOOK_SECONDS = 0.1
 """Least time between two looks at what users want and which workers there are; results are taken at once."""
@@ -57,15 +54,6 @@ class _Hands:
     runs: Runs
 
 
-@dataclass(frozen=True)
-class _Given:
-    """A lease, and what it is of."""
-
-    lease: accept.Lease
-    spec: StudySpec
-    numeric_class: str
-
-
 class Dispatcher:
     """Dispatches the studies of one store until it is stopped."""
 
@@ -78,19 +66,14 @@ class Dispatcher:
         self.leadership = Leadership(store)
         self._opening = Opening(self.leadership, self._chores, settings.data)
         self._races = Races(store, self.leadership, self._chores)
-        self._pace = Pace(settings.pack_seconds)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self.state = "starting"
         """`starting`, `waiting` (another one leads), `leading`, or what is missing at the moment."""
         self.leads = threading.Event()
         self._backlog = Backlog()
-        self._sharing = Sharing()
+        self._leasing = Leasing(self.leadership, self._opening, self._backlog, settings.pack_seconds)
         self.tally = Tally()
-        self._studies: list[Study] = []
-        """Those that want slots, as of the last look."""
-        self._retrying: set[str] = set()
-        """Those of them with packs that are to be tried again."""
         self._next_look = 0.0
         self._in_doubt = False
         """Whether a lease may have been stored although its transaction seemed to fail."""
@@ -194,7 +177,7 @@ class Dispatcher:
             self._look(hands)
             ended = time.monotonic()
             self._next_look = ended + max(LOOK_SECONDS, (ended - began) / LOOK_SHARE)
-        self._fill(hands)
+        self._leasing.fill(hands.slots, hands.runs)
         hands.runs.write_progress()
 
     def _look(self, hands: _Hands) -> None:
@@ -209,12 +192,18 @@ class Dispatcher:
         self._opening.open(studies)
         self._races.advance(studies)
         ready = [study for study in studies if study.desired == Desired.RUN and self._opening.path(study) is not None]
-        self._studies = self._sharing.admit(ready)
+        servable = self._explain(ready, [slot.announcement for slot in hands.slots.open()])
         with self._store.read() as session:
-            self._retrying = with_waiting_packs(session, [study.id for study in self._studies])
-        slots = hands.slots.open()
-        for study in self._studies if slots else ():
-            self._say(study, what_lacks(study, [slot.announcement for slot in slots]))
+            self._leasing.look(session, servable, hands.slots)
+
+    def _explain(self, ready: Sequence[Study], workers: Sequence[Announcement]) -> list[Study]:
+        """Tell each study that no worker can train why it waits; the others."""
+        if not workers:
+            return []
+        lacks = {wanted: what_lacks(wanted, workers) for wanted in {wants(study) for study in ready}}
+        for study in ready:
+            self._say(study, lacks[wants(study)])
+        return [study for study in ready if lacks[wants(study)] is None]
 
     def _readable_studies(self, studies: Sequence[Study]) -> list[Study]:
         """The unsettled studies that this service can read; the others wait, and hold up nobody."""
@@ -258,49 +247,6 @@ class Dispatcher:
         for run in active:
             if run.key not in wanted:
                 runs.stop(run)
-
-    def _fill(self, hands: _Hands) -> None:
-        """Give each free slot a pack, of the study whose turn it is; several in one transaction."""
-        busy = hands.runs.busy()
-        slots = hands.slots.open()
-        free = [slot for slot in slots if slot.address not in busy]
-        wanting = [s for s in self._studies if s.id in self._retrying or not self._backlog.exhausted(s)]
-        servable = [
-            (slot, fitting) for slot in free if (fitting := [s for s in wanting if self._can_serve(hands, s, slot)])
-        ]
-        running = hands.runs.per_study()
-        for first in range(0, len(servable), MOST_TOGETHER):
-            together = servable[first : first + MOST_TOGETHER]
-            with self.leadership.transaction("lease") as session:
-                leased = [self._lease(session, fitting, slot, running, len(slots)) for slot, fitting in together]
-            for (slot, _), given in zip(together, leased, strict=True):
-                if given is not None:
-                    hands.runs.start(
-                        given.lease, slot, self._pace.measured(given.lease, given.spec, given.numeric_class)
-                    )
-
-    def _can_serve(self, hands: _Hands, study: Study, slot: Slot) -> bool:
-        """Whether a slot can train a study now; if only the data set is missing there, it is brought."""
-        path, sha256 = self._opening.path(study), study.dataset_sha256
-        if path is None or sha256 is None or numeric_class_on(study, slot.announcement) is None:
-            return False
-        return hands.slots.holds(slot, sha256, path)
-
-    def _lease(
-        self, session: Session, studies: Sequence[Study], slot: Slot, running: Counter[str], slots: int
-    ) -> "_Given | None":
-        """A pack for a slot, of the first study in turn that has one."""
-        for study in self._sharing.in_turn(studies, running):
-            spec = accept.plan(study.spec)[0]
-            numeric_class = numeric_class_on(study, slot.announcement)
-            assert numeric_class is not None  # by `_can_serve`
-            capacity = self._pace.capacity(slot, spec, numeric_class, slots)
-            lease = accept.lease(session, study.id, capacity, slot.name, numeric_class, self._backlog)
-            if lease is not None:
-                running[study.id] += 1
-                self._sharing.serve(study)
-                return _Given(lease, spec, numeric_class)
-        return None
 
     def _say(self, study: Study, reason: str | None) -> None:
         if reason != study.reason:

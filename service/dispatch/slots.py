@@ -13,6 +13,8 @@ RETRY_SECONDS = 5.0
 """Pause before a data set that a worker could not take, or lost, is brought there again."""
 ASK_SECONDS = 1.0
 """How often the list of workers is asked for."""
+JOIN_SECONDS = 3.0
+"""From the first worker that joins to the last of those that were started with it, as a rule."""
 LEAVE_SECONDS = 30.0
 """Within which a worker that was told to stop is gone."""
 
@@ -33,11 +35,22 @@ class Slots:
         self._asked = 0.0
         self._leaving: dict[str, float] = {}
         """When workers told that they would leave, by address; kept beyond their end, of which a run may learn late."""
+        self._first_joined: float | None = None
         cluster.on_leaving(lambda address: chores.enqueue(lambda: self._leave(address)))
 
     def all(self) -> list[Slot]:
         """Every slot, in order of its worker's name."""
         return sorted(self._known.values(), key=lambda slot: slot.name)
+
+    def complete(self) -> bool:
+        """Whether those workers are there that were started together; what a study begins with is chosen among them.
+
+        How many to expect is known of a cluster of the service's own. Elsewhere they get a moment from the first on.
+        """
+        expected = self._cluster.own_workers
+        if expected is not None and len(self._known) >= expected:
+            return True
+        return self._first_joined is not None and time.monotonic() - self._first_joined >= JOIN_SECONDS
 
     def open(self) -> list[Slot]:
         """Those that may be given packs."""
@@ -112,6 +125,7 @@ class Slots:
                 return
             self._greeting.discard(address)
             self._known[address] = slot
+            self._first_joined = self._first_joined or time.monotonic()
             log.info("worker joined", worker=name, device=slot.announcement.device_name)
 
         def failed(error: Exception) -> None:

@@ -129,7 +129,7 @@ def replicates(kind: str, count: int) -> Cost:
 
 def _train(leadership: Leadership, backlog: Backlog, recorder: Recorder, study_id: str, spent: dict[str, float]) -> int:
     """Lease, accept and record until nothing is pending; the number of replicates."""
-    capacity = Capacity(networks=MEMBERS, networks_per_pack_time=MEMBERS, threads=1, slots=1)
+    capacity = Capacity(networks=MEMBERS, networks_per_pack_time=MEMBERS, at_once=1)
     done, next_look = 0, 0.0
     while True:
         began = time.perf_counter()

@@ -27,7 +27,7 @@ with warnings.catch_warnings():  # starlette asks for httpx2, which nothing else
 
 NUMERIC_CLASS = "packed-cpu/1/fp32/avx2"
 SHA256 = "5" * 64
-MANY = Capacity(networks=256, networks_per_pack_time=256, threads=1, slots=1)
+MANY = Capacity(networks=256, networks_per_pack_time=256, at_once=1)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def lease(leadership: Leadership, study_id: str, capacity: Capacity = MANY, work
 
 def size(networks: int) -> Capacity:
     """A slot that takes so many networks at once."""
-    return Capacity(networks=networks, networks_per_pack_time=networks, threads=1, slots=1)
+    return Capacity(networks=networks, networks_per_pack_time=networks, at_once=1)
 
 
 def accuracy_of(cell: int, fold: int, run: int) -> float:

@@ -32,7 +32,7 @@ def test_leases_from_memory_are_those_from_the_store(store: Store, leadership: L
     backlog = Backlog()
     found = drained(leadership, remembered, backlog)
     assert len(found) > 2
-    assert backlog.exhausted(row(store, remembered))
+    assert backlog.left(row(store, remembered)) == 0
     fresh = []
     while (another := taken(leadership, read, Backlog())) is not None:
         fresh.append(another)
@@ -54,7 +54,7 @@ def test_an_extension_is_noticed(store: Store, leadership: Leadership) -> None:
         take_in(leadership, first)
     with store.write() as session:
         session.execute(sa.update(Study).where(Study.id == study_id).values(runs=2, total=20))
-    assert not backlog.exhausted(row(store, study_id)), "or nobody would ask for a pack"
+    assert backlog.left(row(store, study_id)) != 0, "or nobody would ask for a pack"
     settle(leadership, study_id)
     more = drained(leadership, study_id, backlog)
     assert sorted(key for pack in members(more) for key in pack) == [(c, f, 1) for c in range(5) for f in range(2)]

@@ -8,22 +8,23 @@ import pytest
 import sqlalchemy as sa
 from service_data import NUMERIC_CLASS, Service, complete, leader, opened, row, settle, small, wish
 
-from service.dispatch.fitness import numeric_class_on, unreadable, what_lacks
+from service.dispatch.fitness import offer_of, unreadable, wants, what_lacks
 from service.dispatch.leader import Leadership
 from service.store.engine import Store
 from service.store.tables import Study
 from studies.entry_points import Origin
 from studies.models.registry import MODELS
+from workers.capacity import Offer
 from workers.tasks import VERSION, Announcement
 
+OFFER = Offer(NUMERIC_CLASS, at_once=2, networks=256, rate=0.6)
 WORKER = Announcement(
     device="cpu",
     device_name="made up",
     threads=2,
-    numeric_classes={"paper-cnn/auto/fp32/population": NUMERIC_CLASS},
+    offers={"paper-cnn/auto/fp32/population": OFFER},
     models={"paper-cnn": ""},
     problems=(),
-    networks=256,
     pid=1,
     version=VERSION,
 )
@@ -46,22 +47,22 @@ def forget_model(store: Store, study_id: str) -> None:
 
 def test_worker_gives_its_numeric_class(service: Service, held: Leadership) -> None:
     study = row(service.store, opened(service.store, held))
-    assert numeric_class_on(study, WORKER) == NUMERIC_CLASS
-    assert what_lacks(study, [WORKER]) is None
-    other = replace(WORKER, numeric_classes={})
-    assert numeric_class_on(study, other) is None
-    assert what_lacks(study, [other, WORKER]) is None
-    assert what_lacks(study, [other]) == "waits for a worker that can train it: engine auto, precision fp32"
+    assert offer_of(wants(study), WORKER) == OFFER
+    assert what_lacks(wants(study), [WORKER]) is None
+    other = replace(WORKER, offers={})
+    assert offer_of(wants(study), other) is None
+    assert what_lacks(wants(study), [other, WORKER]) is None
+    assert what_lacks(wants(study), [other]) == "waits for a worker that can train it: engine auto, precision fp32"
 
 
 def test_pinned_study_keeps_its_numeric_class(service: Service, held: Leadership) -> None:
     study_id = opened(service.store, held)
     complete(held, study_id)
     study = row(service.store, study_id)
-    other = replace(WORKER, numeric_classes={"paper-cnn/auto/fp32/population": "another"})
-    assert numeric_class_on(study, WORKER) == NUMERIC_CLASS
-    assert numeric_class_on(study, other) is None
-    assert what_lacks(study, [other]) == f"waits for a worker that can train it: {NUMERIC_CLASS}"
+    other = replace(WORKER, offers={"paper-cnn/auto/fp32/population": replace(OFFER, numeric_class="another")})
+    assert offer_of(wants(study), WORKER) == OFFER
+    assert offer_of(wants(study), other) is None
+    assert what_lacks(wants(study), [other]) == f"waits for a worker that can train it: {NUMERIC_CLASS}"
 
 
 def test_workers_package_must_be_the_services(
@@ -72,10 +73,10 @@ def test_workers_package_must_be_the_services(
     same = replace(WORKER, models={"paper-cnn": "mine 2"})
     older = replace(WORKER, models={"paper-cnn": "mine 1"})
     without = replace(WORKER, models={}, problems=("entry point x of mine 2: broken",))
-    assert numeric_class_on(study, same) == NUMERIC_CLASS
-    assert numeric_class_on(study, older) is None
-    assert numeric_class_on(study, without) is None
-    told = what_lacks(study, [older, without])
+    assert offer_of(wants(study), same) == OFFER
+    assert offer_of(wants(study), older) is None
+    assert offer_of(wants(study), without) is None
+    told = what_lacks(wants(study), [older, without])
     assert told is not None
     assert "model paper-cnn of mine 2, where the workers have mine 1, no such model; entry point x of mine 2" in told
 

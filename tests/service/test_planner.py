@@ -16,8 +16,8 @@ CAPACITIES = st.builds(
     Capacity,
     networks=st.integers(1, 64),
     networks_per_pack_time=st.integers(1, 200),
-    threads=st.integers(1, 16),
-    slots=st.integers(1, 8),
+    at_once=st.integers(1, 16),
+    share=st.floats(0.001, 1),
 )
 
 
@@ -41,8 +41,8 @@ def test_a_pack_keeps_within_the_slot_when_anything_is_pending(
     pack = pending.next_pack(capacity)
     assert bool(pack) == bool(before)
     assert len(pending) == before - len(pack)
-    assert len(pack) <= min(capacity.networks, max(capacity.threads, capacity.networks_per_pack_time))
-    assert len(pack) % min(capacity.threads, capacity.networks) == 0 or len(pack) == before
+    assert len(pack) <= min(capacity.networks, max(capacity.at_once, capacity.networks_per_pack_time))
+    assert len(pack) % min(capacity.at_once, capacity.networks) == 0 or len(pack) == before
 
 
 @settings(max_examples=200)
@@ -62,9 +62,16 @@ def test_packs_are_those_of_the_plain_rule_until_everything_is_given_out(
 def test_the_column_that_is_closest_to_its_end_goes_first() -> None:
     first_column = {(cell, 1, 0) for cell in range(7)}
     pending = Pending([1] * 9, 2, first_column)
-    assert pending.next_pack(Capacity(4, 4, 4, 1)) == ((0, 0, 0), (1, 0, 0), (7, 1, 0), (8, 1, 0))
+    assert pending.next_pack(Capacity(4, 4, 4)) == ((0, 0, 0), (1, 0, 0), (7, 1, 0), (8, 1, 0))
 
 
 def test_packs_shrink_when_slots_share_the_end() -> None:
-    alone, shared = (len(Pending([1] * 40, 1, ()).next_pack(Capacity(256, 256, 2, slots))) for slots in (1, 4))
+    alone, shared = (len(Pending([1] * 40, 1, ()).next_pack(Capacity(256, 256, 2, share))) for share in (1, 1 / 4))
     assert (alone, shared) == (20, 4)
+
+
+def test_a_slow_slot_leaves_the_last_to_faster_ones() -> None:
+    pending = Pending([1] * 40, 1, ())
+    assert pending.next_pack(Capacity(256, 256, 2, share=0.01, spared=40)) == ()
+    assert len(pending) == 40
+    assert len(pending.next_pack(Capacity(256, 256, 2, share=0.01, spared=39))) == 2
