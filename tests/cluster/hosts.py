@@ -7,13 +7,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Self
 
 NEW_NETWORK = 0x40000000
 """CLONE_NEWNET of setns(2)."""
 CONFINED = ("setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all")
 """What `cap_drop: [ALL]` and `no-new-privileges` leave to a container."""
-CONTAINER_USER = ("--reuid=10001", "--regid=10001", "--clear-groups")
+CONTAINER_ID = 10001
+CONTAINER_USER = (f"--reuid={CONTAINER_ID}", f"--regid={CONTAINER_ID}", "--clear-groups")
 
 
 class NotAllowed(Exception):
@@ -37,6 +39,7 @@ class Wire:
         self._mark = f"goldenbench-{os.getpid()}"
         self._hosts = list(hosts)
         self._made: list[str] = []
+        self._user = _user()
         try:
             self._make()
         except subprocess.CalledProcessError as error:
@@ -55,7 +58,12 @@ class Wire:
 
     def on(self, host: str) -> list[str]:
         """What goes in front of a command to run it on a host as a container would."""
-        return ["ip", "netns", "exec", self._name(host), *CONFINED, *_user()]
+        return ["ip", "netns", "exec", self._name(host), *CONFINED, *self._user]
+
+    def give(self, path: Path) -> None:
+        """Make something the user's as which commands run on the hosts."""
+        if self._user:
+            os.chown(path, CONTAINER_ID, CONTAINER_ID)
 
     def cut(self, host: str) -> None:
         """Pull a host's plug: nobody is told, packets just stop."""

@@ -1,16 +1,15 @@
 """A study over three hosts, one of which is lost: what docker-compose.yml runs, each part on a host of its own.
 
 The service and the scheduler run without PyTorch, as in their image; every part runs without privileges, and as the
-containers' user where that user can read this installation.
+containers' user where that user can read this installation, with the secrets that the containers would make.
 """
 
 import json
-import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,11 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from service.certificates import make_certificates
 from service.store.engine import Store
 from service.store.tables import Pack, Replicate
-from tests.acceptance.running import COMMAND, STORM, Part, environment, eventually
-from tests.cluster.containers import command_of, environment_of
+from tests.acceptance.running import STORM, Part, eventually
+from tests.cluster.containers import command_of
+from tests.cluster.deployment import DATABASE, Database, Deployment
 from tests.cluster.hosts import NotAllowed, Wire
 from tests.private_postgresql import PostgreSQL
 from workers.run import read_results
@@ -41,69 +40,6 @@ def wire() -> Iterator[Wire]:
         pytest.skip(f"no network namespaces here: {error}")
     with made:
         yield made
-
-
-@pytest.fixture
-def database_url(postgresql: PostgreSQL) -> Iterator[str]:
-    """Address of an empty PostgreSQL database, whose socket the containers' user reaches."""
-    postgresql.folder.chmod(0o755)
-    name = f"hosts_{secrets.token_hex(4)}"
-    postgresql.execute(f"CREATE DATABASE {name}")
-    yield postgresql.url(name)
-    postgresql.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-class Deployment:
-    """The containers of docker-compose.yml, each started on a host."""
-
-    def __init__(self, wire: Wire, folder: Path, database_url: str, running: ExitStack) -> None:
-        self.wire, self.folder, self._running = wire, folder, running
-        self._made = make_certificates(folder / "tls", ["scheduler"], 1)
-        (folder / "tls" / "key.pem").chmod(0o644)  # of a user that may not be the one that reads it
-        self._places = {
-            "/secrets/tls": str(folder / "tls"),
-            "scheduler:8786": f"{wire.address('a')}:8786",
-            "postgresql://goldenbench@database/goldenbench?passfile=/secrets/database/pgpass": database_url,
-        }
-        hollow = folder / "without-torch" / "torch"
-        hollow.mkdir(parents=True)
-        (hollow / "__init__.py").write_text("raise ImportError('there is no PyTorch in this image')\n")
-        old = folder / "other-version" / "goldenbench-0.0.1.dist-info"
-        old.mkdir(parents=True)
-        (old / "METADATA").write_text("Metadata-Version: 2.1\nName: goldenbench\nVersion: 0.0.1\n")
-        for path in (folder, *folder.rglob("*")):
-            path.chmod(path.stat().st_mode | 0o055)
-
-    def start(self, container: str, host: str, name: str = "", **more: str) -> Part:
-        """Start a container's command; it ends with the test."""
-        part = Part(
-            self._data(name or container).parent,
-            name or container,
-            command_of(container),
-            self.wire.on(host),
-            **self._settings(container, name) | more,
-        )
-        return self._running.enter_context(part)
-
-    def run(self, container: str, host: str, *arguments: str) -> str:
-        """Run another command in a container's place, as `docker compose run` does; what it printed."""
-        command = [*self.wire.on(host), str(COMMAND), *arguments]
-        env = environment(**self._settings(container, ""))
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    def _data(self, name: str) -> Path:
-        data = self.folder / name / "data"
-        data.mkdir(parents=True, exist_ok=True)
-        for folder in (data, data.parent):
-            folder.chmod(0o777)
-        return data
-
-    def _settings(self, container: str, name: str) -> dict[str, str]:
-        found = environment_of(container, self._places) | {"GOLDENBENCH_DATA": str(self._data(name or container))}
-        hollow = {} if container == "worker" else {"PYTHONPATH": str(self.folder / "without-torch")}
-        return found | hollow | {"HOME": str(self._data(name or container))}
 
 
 class Visitor:
@@ -139,14 +75,16 @@ def _table(rows: Any) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: (row["cell"], row["fold"], row["run"]))
 
 
-def test_a_lost_host_changes_nothing(wire: Wire, tmp_path: Path, database_url: str) -> None:
+def test_a_lost_host_changes_nothing(wire: Wire, tmp_path: Path, postgresql: PostgreSQL) -> None:
     tmp_path.chmod(0o755)
     for parent in tmp_path.parents[:3]:  # pytest's own folders are their owner's only
         parent.chmod(parent.stat().st_mode | 0o055)
     alone = _alone(tmp_path)
     with ExitStack() as running:
         running.callback(alone.kill)
-        cluster = Deployment(wire, tmp_path / "cluster", database_url, running)
+        database = running.enter_context(Database(postgresql, wire, "a"))
+        cluster = Deployment(wire, tmp_path / "cluster", running)
+        database.open(cluster.password())
         cluster.run("migrate", "a", *command_of("migrate"))
         cluster.start("scheduler", "a")
         workers = {host: cluster.start("worker", host, f"worker-{host}") for host in ("b", "c")}
@@ -175,11 +113,10 @@ def test_a_lost_host_changes_nothing(wire: Wire, tmp_path: Path, database_url: s
 
         eventually(ended, 120, f"study {study} completes; the service says:\n{service.log[-2000:]}")
         assert alone.wait(120) == 0
-    store = Store(database_url)
-    with store.read() as session:
-        together = _table(session.scalars(sa.select(Replicate).where(Replicate.study_id == study)))
-        charged = session.scalars(sa.select(Pack.charged).where(Pack.study_id == study)).all()
-    store.close()
+        store = running.enter_context(closing(Store(postgresql.url(DATABASE))))
+        with store.read() as session:
+            together = _table(session.scalars(sa.select(Replicate).where(Replicate.study_id == study)))
+            charged = session.scalars(sa.select(Pack.charged).where(Pack.study_id == study)).all()
     expected = [
         {**row, "outcome": row["outcome"].value, "curve": row["curve"].to_json()}
         for row in _table(read_results(tmp_path / "alone"))
@@ -195,10 +132,8 @@ def _joined(visitor: Visitor, number: int) -> None:
 
 def _check_refusals(cluster: Deployment, service: Part) -> None:
     """A machine with certificates of another authority, and one with another version, end with a reason."""
-    other = make_certificates(cluster.folder / "other-tls", [], 1)
-    other.key.chmod(0o644)
-    other.key.parent.chmod(0o755)
-    foreign = cluster.start("worker", "c", "foreign", **other.variables())
+    made = cluster.run("worker", "c", "certificates", str(cluster.data("foreign") / "tls")).splitlines()
+    foreign = cluster.start("worker", "c", "foreign", **dict(line.split("=", 1) for line in made))
     old = cluster.start("worker", "c", "old", PYTHONPATH=str(cluster.folder / "other-version"))
     assert foreign.process.wait(30) == 1
     assert "TLS certificate does not match" in foreign.log
