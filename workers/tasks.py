@@ -134,7 +134,8 @@ def worker_device() -> str:
     """The device this worker was started for."""
     from workers.devices import default_device
 
-    return os.environ.get(DEVICE_VARIABLE) or default_device()
+    chosen = os.environ.get(DEVICE_VARIABLE, "auto")
+    return default_device() if chosen in ("", "auto") else chosen
 
 
 def _cached(sha256: str) -> Path:

@@ -25,6 +25,10 @@ from workers.tasks import CACHE_VARIABLE, DEVICE_VARIABLE
 
 RESTART_SECONDS = 2.0
 """Pause before a worker that ended is started again."""
+LONGEST_PAUSE_SECONDS = 60.0
+"""Between tries of a worker that fails each time it starts, as with a GPU that does not work."""
+SOON_SECONDS = 30.0
+"""A worker that fails within this time has failed to start."""
 STOP_SECONDS = 20.0
 TERMINATE_SECONDS = 1.0
 """Between two times that a worker is told to stop."""
@@ -107,7 +111,9 @@ class _Watch:
         """Keep one worker running. One whose scheduler went away ends with code 0, so every end is followed up."""
         pre_spawn = "{" + ", ".join(f"{key!r}: {value!r}" for key, value in environment.items()) + "}"
         inherited = os.environ | environment | {"DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON": pre_spawn}
+        pause = RESTART_SECONDS
         while self._is_welcome(name):
+            began = time.monotonic()
             process = subprocess.Popen(command, env=inherited)
             while process.poll() is None and not self.stop.wait(0.2):
                 pass
@@ -115,7 +121,8 @@ class _Watch:
                 _end(process)
             elif not self.stop.is_set():
                 _tell(f"worker ended with code {process.returncode}; starting it again")
-                self.stop.wait(RESTART_SECONDS)
+                pause = pause_after(process.returncode, time.monotonic() - began, pause)
+                self.stop.wait(pause)
 
     def _is_welcome(self, name: str) -> bool:
         """Wait for the scheduler, and see whether this machine fits it; False once this process is to end."""
@@ -134,6 +141,18 @@ class _Watch:
             else:
                 return not self.stop.is_set()
         return False
+
+
+def pause_after(code: int, lived_seconds: float, last_seconds: float) -> float:
+    """How long to wait before a worker is started again, in seconds.
+
+    Args:
+        code: with which it ended; negative for a signal.
+        lived_seconds: how long it ran.
+        last_seconds: how long the pause before it was.
+    """
+    failed_to_start = code > 0 and lived_seconds < SOON_SECONDS
+    return min(2 * last_seconds, LONGEST_PAUSE_SECONDS) if failed_to_start else RESTART_SECONDS
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from service.cli.main import app
+from service.cli.workers import pause_after
 from service.dispatch import devices
 from service.dispatch.devices import worker_environments
 from service.errors import SetupError
@@ -61,6 +62,16 @@ def test_a_service_with_broken_gpus_does_not_start(broken: None, command: str, t
     refused = CliRunner().invoke(app, [command, "--data", str(tmp_path)])
     assert isinstance(refused.exception, SetupError)
     assert "no driver" in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("code", "lived", "last", "pause"), [(1, 5, 2, 4), (1, 5, 40, 60), (1, 31, 40, 2), (0, 5, 40, 2), (-9, 5, 40, 2)]
+)
+def test_a_worker_that_fails_to_start_is_tried_ever_more_seldom(
+    code: int, lived: float, last: float, pause: float
+) -> None:
+    """Each try imports torch; one that was killed, or lost its scheduler, is wanted back at once."""
+    assert pause_after(code, lived, last) == pause
 
 
 @pytest.mark.parametrize("given", ["--device=cuda", ""])

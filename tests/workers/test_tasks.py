@@ -209,8 +209,9 @@ def test_the_first_epoch_is_told_at_once(worker: Worker, held: str) -> None:
 def test_the_device_is_the_one_the_worker_was_started_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(tasks.DEVICE_VARIABLE, "cuda")
     assert tasks.worker_device() == "cuda"
-    monkeypatch.setenv(tasks.DEVICE_VARIABLE, "")
-    assert tasks.worker_device() in ("cpu", "cuda")
+    for unsaid in ("", "auto"):
+        monkeypatch.setenv(tasks.DEVICE_VARIABLE, unsaid)
+        assert tasks.worker_device() in ("cpu", "cuda")
 
 
 def test_the_dispatcher_imports_tasks_without_torch_or_distributed() -> None:
