@@ -19,6 +19,7 @@ import structlog
 
 from service.config import Settings
 from service.dispatch.status import DispatcherStatus
+from service.garbage import leave_alone_what_stays
 from service.logs import configure_logs
 
 CONTEXT = multiprocessing.get_context("spawn")
@@ -122,6 +123,7 @@ def _run(settings: Settings, orders: Connection) -> None:
             dispatcher.state, dispatcher.scheduler(), workers, dispatcher.tally.snapshot(), lag.now()
         )
 
+    leave_alone_what_stays()
     dispatcher.start()
     recorder.start()
     _tell_until_stopped(orders, status, told_to_stop)

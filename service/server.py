@@ -20,6 +20,7 @@ from service.config import Settings, is_wildcard
 from service.connections import Connection
 from service.dispatcher_process import DispatcherProcess
 from service.errors import DispatcherDied, SetupError
+from service.garbage import leave_alone_what_stays
 from service.metrics.exposed import Metrics, Sources
 from service.record import find_number, open_storage
 from service.reports import Reports
@@ -76,6 +77,7 @@ def _serve(settings: Settings, ready: Callable[[str], None], stopping: threading
         server = _Server(config, lambda: ready(url), dispatcher.begin_stop, stopping)
         write_address(settings.data, url)
         ending.callback(remove_address, settings.data)
+        leave_alone_what_stays()
         server.run(sockets=[listener])
     if dispatcher.died:
         raise DispatcherDied
