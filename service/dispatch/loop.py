@@ -171,6 +171,7 @@ class Dispatcher:
         hands = self._hands
         assert hands is not None
         self._chores.handle()
+        self._leasing.fill(hands.slots, hands.runs)  # first, since devices wait for it, and for results nobody does
         hands.runs.store_results()
         began = time.monotonic()
         if began >= self._next_look:
@@ -200,10 +201,11 @@ class Dispatcher:
         """Tell each study that no worker can train why it waits; the others."""
         if not workers:
             return []
-        lacks = {wanted: what_lacks(wanted, workers) for wanted in {wants(study) for study in ready}}
-        for study in ready:
-            self._say(study, lacks[wants(study)])
-        return [study for study in ready if lacks[wants(study)] is None]
+        wanted = [wants(study) for study in ready]
+        lacks = {each: what_lacks(each, workers) for each in set(wanted)}
+        for study, each in zip(ready, wanted, strict=True):
+            self._say(study, lacks[each])
+        return [study for study, each in zip(ready, wanted, strict=True) if lacks[each] is None]
 
     def _readable_studies(self, studies: Sequence[Study]) -> list[Study]:
         """The unsettled studies that this service can read; the others wait, and hold up nobody."""
