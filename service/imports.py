@@ -77,7 +77,7 @@ def import_folder(store: Store, folder: Path) -> tuple[str, int]:
             pack.started_at = pack.finished_at = now()
             session.add(pack)
             session.flush()
-            accept.store_results(session, study, pack, results)
+            accept.store_results(session, study, [(pack, results)])
             return study.id, len(results)
     finally:
         leadership.release()

@@ -45,6 +45,18 @@ class Lease:
     members: tuple[TrainingConfig, ...]
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """What a worker reports of a pack."""
+
+    pack: str
+    attempt: int
+    results: Sequence[TrainingResult]
+    """One per member, as `check_members` has seen."""
+    seconds: float
+    """Wall time of the pack."""
+
+
 @lru_cache(maxsize=1024)  # more than studies share the slots at a time
 def plan(spec: str) -> tuple[StudySpec, tuple[GridCell, ...]]:
     """A stored specification and its cells; parsed once, since every lease needs them."""
@@ -120,6 +132,7 @@ def lease(
     worker: str,
     numeric_class: str,
     backlog: Backlog | None = None,
+    retrying: bool = True,
 ) -> Lease | None:
     """Form the next pack of a study, or take one that waits, for one slot.
 
@@ -130,6 +143,7 @@ def lease(
         worker: the slot's worker.
         numeric_class: what its trainings would be; the first lease pins the study to it.
         backlog: what is known to be pending; without, it is read from the store.
+        retrying: whether the study may have packs that wait to be tried again.
 
     Returns:
         None if nothing is pending, or the study does not go on or wants another numeric class.
@@ -141,7 +155,7 @@ def lease(
     if study.numeric_class not in (None, numeric_class):
         return None
     spec, grid = plan(study.spec)
-    pack = waiting_pack(session, study_id)
+    pack = waiting_pack(session, study_id) if retrying else None
     if pack is None:
         members = (backlog or Backlog()).of(session, study, spec.folds_used).next_pack(capacity)
         if not members:
@@ -158,29 +172,34 @@ def lease(
     return Lease(pack.id, pack.attempt, study_id, study.dataset_sha256, spec.engine, configs)
 
 
-def accept(session: Session, pack_id: str, attempt: int, results: Sequence[TrainingResult], seconds: float) -> bool:
-    """Store the results of a pack that is still running in this attempt.
+def accept(session: Session, arrivals: Sequence[Arrival]) -> list[bool]:
+    """Store the results of packs that are still running in these attempts.
+
+    Many at once cost little more than one: each study and its packs are asked for and written once.
 
     Args:
-        session: the transaction that moves the pack from running(attempt) to done.
-        pack_id, attempt: who reports.
-        results: one per member, as `check_members` has seen.
-        seconds: wall time of the pack.
+        session: the transaction that moves the packs from running(attempt) to done.
+        arrivals: of different packs.
 
     Returns:
-        False if the pack has been given to another attempt, discarded or deleted: then nothing is stored.
+        For each, False if the pack has been given to another attempt, discarded or deleted: then nothing of it is
+        stored.
     """
-    pack = running_pack(session, pack_id, attempt)
-    if pack is None:
-        return False
-    study = _study(session, pack.study_id)
-    settle(session, study)  # a wish that came before the result discards the pack
-    if pack.state != "running":
-        return False
-    store_results(session, study, pack, results)
-    pack.seconds = seconds
-    _end_pack(pack, "done", "")
-    return True
+    packs = _running_packs(session, [arrival.pack for arrival in arrivals])
+    for study_id in sorted({pack.study_id for pack in packs.values()}):
+        settle(session, _study(session, study_id))  # a wish that came before the results discards the packs
+    taken: dict[str, list[tuple[Pack, Arrival]]] = defaultdict(list)
+    for arrival in arrivals:
+        pack = packs.get(arrival.pack)
+        if pack is not None and (pack.state, pack.attempt) == ("running", arrival.attempt):
+            taken[pack.study_id].append((pack, arrival))
+    for study_id, reports in taken.items():
+        store_results(session, _study(session, study_id), [(pack, arrival.results) for pack, arrival in reports])
+        for pack, arrival in reports:
+            pack.seconds = arrival.seconds
+            _end_pack(pack, "done", "")
+    stored = {(arrival.pack, arrival.attempt) for reports in taken.values() for _, arrival in reports}
+    return [(arrival.pack, arrival.attempt) in stored for arrival in arrivals]
 
 
 def check_members(lease: Lease, results: Sequence[TrainingResult]) -> None:
@@ -193,11 +212,11 @@ def check_members(lease: Lease, results: Sequence[TrainingResult]) -> None:
         raise ValueError(f"pack {lease.pack} has other members than its results")
 
 
-def store_results(session: Session, study: Study, pack: Pack, results: Sequence[TrainingResult]) -> None:
-    """Insert a pack's replicates, count them in their cells and their study, and settle the study."""
-    session.execute(sa.insert(Replicate), [_replicate(pack, result) for result in results])
+def store_results(session: Session, study: Study, reports: Sequence[tuple[Pack, Sequence[TrainingResult]]]) -> None:
+    """Insert the replicates of some packs, count them in their cells and their study, and settle the study."""
+    session.execute(sa.insert(Replicate), [_replicate(pack, result) for pack, results in reports for result in results])
     outcomes: dict[int, Counter[Outcome]] = defaultdict(Counter)
-    for result in results:
+    for result in (result for _, results in reports for result in results):
         outcomes[result.cell][result.outcome] += 1
     more = {"n": Cell.n + sa.bindparam("scored"), "diverged": Cell.diverged + sa.bindparam("d")}
     counting = sa.update(Cell).where(Cell.study_id == study.id, Cell.cell == sa.bindparam("at"))
@@ -212,7 +231,7 @@ def store_results(session: Session, study: Study, pack: Pack, results: Sequence[
         for cell, seen in sorted(outcomes.items())
     ]
     session.connection().execute(counting, counts)
-    study.done += len(results)
+    study.done += sum(len(results) for _, results in reports)
     study.revision += 1
     settle(session, study)
 
@@ -287,7 +306,17 @@ def open_replicates(session: Session, study: Study) -> int:
 
 
 def _study(session: Session, study_id: str) -> Study:
-    return session.scalars(sa.select(Study).where(Study.id == study_id).with_for_update()).one()
+    """The study, locked until the transaction ends, which a session of ours lives for; asked for once."""
+    held: dict[str, Study] = session.info.setdefault("studies held", {})
+    if study_id not in held:
+        held[study_id] = session.scalars(sa.select(Study).where(Study.id == study_id).with_for_update()).one()
+    return held[study_id]
+
+
+def _running_packs(session: Session, pack_ids: Sequence[str]) -> dict[str, Pack]:
+    """Those of the packs that run, by their ids; locked until the transaction ends."""
+    query = sa.select(Pack).where(Pack.id.in_(pack_ids), Pack.state == "running").order_by(Pack.id)
+    return {pack.id: pack for pack in session.scalars(query.with_for_update())}
 
 
 def _replicate(pack: Pack, result: TrainingResult) -> dict[str, Any]:

@@ -57,8 +57,11 @@ class Leasing:
 
     def fill(self, slots: Slots, runs: Runs) -> None:
         """Give each free slot a pack, of the study whose turn it is; several in one transaction."""
-        busy, wanting = runs.busy(), self._wanting()
+        busy = runs.busy()
         free = [slot for slot in slots.open() if slot.address not in busy]
+        if not free:
+            return
+        wanting = self._wanting()
         servable = [
             (slot, fitting) for slot in free if (fitting := [s for s in wanting if self._can_serve(slots, s, slot)])
         ]
@@ -92,7 +95,10 @@ class Leasing:
         for study in self._sharing.in_turn(studies, running):
             allotment = self._allotments[study.id]
             capacity = allotment.capacity(slot.name)
-            lease = accept.lease(session, study.id, capacity, slot.name, allotment.numeric_class, self._backlog)
+            retrying = study.id in self._retrying
+            lease = accept.lease(
+                session, study.id, capacity, slot.name, allotment.numeric_class, self._backlog, retrying
+            )
             if lease is not None:
                 running[study.id] += 1
                 self._sharing.serve(study)

@@ -101,4 +101,4 @@ def _quarantine(session: Session, pack: Pack, reason: str) -> None:
         reason=f"{reason}\n{pack.log}",
     )
     pack.state, pack.finished_at = "quarantined", now()
-    store_results(session, study, pack, [result])
+    store_results(session, study, [(pack, [result])])

@@ -48,6 +48,11 @@ class Result:
     trainings: list[TrainingResult]
     seconds: float
 
+    @property
+    def arrival(self) -> accept.Arrival:
+        """What of it is stored."""
+        return accept.Arrival(*self.run.key, self.trainings, self.seconds)
+
 
 @dataclass
 class Run:
@@ -60,6 +65,8 @@ class Run:
     epochs: int = 0
     """Network-epochs done, as the worker tells."""
     missing_since: float | None = None
+    returned: bool = False
+    """Whether its result is here, and its slot free; it runs on in the store until the result is stored."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -102,14 +109,14 @@ class Runs:
 
     def busy(self) -> set[str]:
         """Addresses of the slots on which packs run."""
-        return {run.slot.address for run in self._runs.values()}
+        return {run.slot.address for run in self._runs.values() if not run.returned}
 
     def per_study(self) -> Counter[str]:
         """How many packs of each study run."""
-        return Counter(run.lease.study_id for run in self._runs.values())
+        return Counter(run.lease.study_id for run in self._runs.values() if not run.returned)
 
     def start(self, lease: accept.Lease, slot: Slot, took: Callable[[float], None]) -> None:
-        """Submit a leased pack to its slot; `took` is told the seconds of an accepted result."""
+        """Submit a leased pack to its slot; `took` is told the seconds of its result."""
         run = Run(lease, slot, self._cluster.submit(lease, slot), took)
         self._runs[run.key] = run
         run.future.add_done_callback(lambda _future: self._chores.enqueue(lambda: self._ended(run)))
@@ -193,11 +200,13 @@ class Runs:
             trainings = [TrainingResult.from_json(document) for document in answer["results"]]
             accept.check_members(run.lease, trainings)
             self._results.append(Result(run, trainings, float(answer["seconds"])))
+            run.returned = True
+            run.took(self._results[-1].seconds)
         except Exception as error:
             self._charge(run, _told(error))
 
     def store_results(self) -> None:
-        """Store what has arrived, in one transaction, since each waits for the disk."""
+        """Store what has arrived, several in one transaction, since each waits for the disk."""
         while self._results:
             trainings = accumulate(len(result.trainings) for result in self._results[:MOST_TOGETHER])
             few = sum(1 for count in trainings if count <= MOST_TRAININGS_TOGETHER)
@@ -209,7 +218,7 @@ class Runs:
         """Store results; one that can never be stored is charged to its pack, and holds up no other."""
         try:
             with self._leadership.transaction("accept") as session:
-                stored = [accept.accept(session, *one.run.key, one.trainings, one.seconds) for one in together]
+                stored = accept.accept(session, [one.arrival for one in together])
         except Exception as error:
             if passes(error):
                 raise
@@ -228,7 +237,6 @@ class Runs:
         self._runs.pop(run.key, None)
         if not stored:
             self._backlog.forget(run.lease.study_id)  # its packs may have been discarded
-        run.took(result.seconds)
         if stored:
             device = run.slot.announcement.device_name
             self._tally.accepted(run.slot.name, device, result.trainings, result.seconds)

@@ -148,7 +148,7 @@ def _train(leadership: Leadership, backlog: Backlog, recorder: Recorder, study_i
         results = [TrainingResult.from_json(document) for document in answer]
         accept.check_members(lease, results)
         with leadership.transaction("accept") as session:
-            assert accept.accept(session, lease.pack, lease.attempt, results, 1.0)
+            assert all(accept.accept(session, [accept.Arrival(lease.pack, lease.attempt, results, 1.0)]))
         spent["accept"] += time.perf_counter() - began
         done += len(results)
 

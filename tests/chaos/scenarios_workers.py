@@ -166,7 +166,8 @@ def late_results(log: FaultLog, random: Random) -> None:
                 deployment.http.post(f"/v1/studies/{study}/resume")
             with deployment.store.write() as session:
                 pack = session.query(Pack).filter(Pack.id == victim.pack).one()
-                taken = accept.accept(session, victim.pack, victim.attempt, forged(session, pack), 0.1)
+                late = accept.Arrival(victim.pack, victim.attempt, forged(session, pack), 0.1)
+                taken = accept.accept(session, [late])[0]
             log.count_up("late_results")
             log.note("late result", pack=victim.pack, attempt=victim.attempt, taken=taken)
         struck_run(deployment, study, calm)

@@ -121,4 +121,4 @@ def _step(session: Session, study_id: str) -> None:
         return
     lease = accept.lease(session, study_id, MANY, "cpu-0", NUMERIC_CLASS)
     if lease is not None:
-        accept.accept(session, lease.pack, lease.attempt, results(lease), 3.0)
+        accept.accept(session, [accept.Arrival(lease.pack, lease.attempt, results(lease), 3.0)])

@@ -129,7 +129,7 @@ def results(lease: accept.Lease) -> list[TrainingResult]:
 def take_in(leadership: Leadership, lease: accept.Lease, given: Sequence[TrainingResult] | None = None) -> bool:
     """Accept a lease's results."""
     with leadership.transaction() as session:
-        return accept.accept(session, lease.pack, lease.attempt, given or results(lease), 3.0)
+        return accept.accept(session, [accept.Arrival(lease.pack, lease.attempt, given or results(lease), 3.0)])[0]
 
 
 def complete(leadership: Leadership, study_id: str) -> None:
@@ -184,4 +184,4 @@ def insert_replicates(store: Store, study_id: str, given: Sequence[TrainingResul
         session.add(pack)
         session.flush()
         study = session.scalars(sa.select(Study).where(Study.id == study_id)).one()
-        accept.store_results(session, study, pack, given)
+        accept.store_results(session, study, [(pack, given)])

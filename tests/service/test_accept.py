@@ -172,7 +172,34 @@ def test_check_members_refuses_results_of_others(store: Store, leadership: Leade
 
 def test_accept_refuses_a_pack_that_nobody_made(store: Store, leadership: Leadership) -> None:
     with leadership.transaction() as session:
-        assert not accept.accept(session, "nobody", 1, [], 1.0)
+        assert accept.accept(session, [accept.Arrival("nobody", 1, [], 1.0)]) == [False]
+
+
+def test_packs_accepted_together_are_stored_as_one_by_one_and_refused_one_by_one(
+    store: Store, leadership: Leadership
+) -> None:
+    """Two of one study, one of another, one given to a second attempt, one of a study that was cancelled meanwhile."""
+    first, second, third = (opened(store, leadership, seed=seed) for seed in range(3))
+    leases = [lease(leadership, study_id, size(3)) for study_id in (first, first, first, second, third)]
+    with leadership.transaction() as session:
+        accept.give_back(session, leases[2].pack, 1, "its worker left")
+    assert lease(leadership, first, size(3)).attempt == 2
+    wish(store, third, "cancel")
+    arrivals = [accept.Arrival(one.pack, one.attempt, results(one), 1.0 + i) for i, one in enumerate(leases)]
+    with leadership.transaction() as session:
+        assert accept.accept(session, arrivals) == [True, True, False, True, False]
+    members = [[member.key for member in one.members] for one in leases]
+    assert keys(store, first) == sorted(members[0] + members[1])
+    assert keys(store, second) == sorted(members[3])
+    assert keys(store, third) == []
+    assert [row(store, study_id).done for study_id in (first, second, third)] == [6, 3, 0]
+    counted = {cell.cell: cell.n for cell in rows(store, Cell, first)}
+    assert counted == {cell: sum(key[0] == cell for key in members[0] + members[1]) for cell in range(5)}
+    packs = {pack.id: pack for study_id in (first, second, third) for pack in rows(store, Pack, study_id)}
+    states = [(packs[one.pack].state, packs[one.pack].seconds) for one in leases]
+    assert states == [("done", 1.0), ("done", 2.0), ("running", None), ("done", 4.0), ("discarded", None)]
+    with leadership.transaction() as session:
+        assert accept.accept(session, arrivals) == [False] * 5
 
 
 @pytest.mark.parametrize(("desired", "status"), [("cancel", "cancelled"), ("pause", "paused")])
