@@ -125,9 +125,9 @@ class Dispatcher:
         while not self._stop.is_set():
             try:
                 if self._ready():
-                    self._tick()
+                    more = self._tick()
                     self.state = "leading"
-                    self._chores.wait(LOOK_SECONDS)
+                    self._chores.wait(0 if more else LOOK_SECONDS)
                 pause = 1.0
             except LeadershipLost:
                 log.error("another dispatcher took over")
@@ -167,7 +167,8 @@ class Dispatcher:
             self._hands = _Hands(cluster, slots, runs)
         return True
 
-    def _tick(self) -> None:
+    def _tick(self) -> bool:
+        """Do what there is to do; whether results are left to be stored, between which slots are filled."""
         hands = self._hands
         assert hands is not None
         self._chores.handle()
@@ -180,6 +181,7 @@ class Dispatcher:
             self._next_look = ended + max(LOOK_SECONDS, (ended - began) / LOOK_SHARE)
         self._leasing.fill(hands.slots, hands.runs)
         hands.runs.write_progress()
+        return hands.runs.unstored
 
     def _look(self, hands: _Hands) -> None:
         """See which workers there are, what users want, and what has ended."""

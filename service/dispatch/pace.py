@@ -79,7 +79,7 @@ class Pace:
         key = offer.numeric_class, cost
         compared = key in self._lanes and (offer.numeric_class, name) in self._speeds
         if compared or name in self._lanes.get(key, {}):
-            return max(1, int(self._pack_seconds * rate))
+            return max(1, round(self._pack_seconds * rate))
         return offer.at_once
 
     def measured(self, name: str, offer: Offer, cost: Cost, members: int) -> Callable[[float], None]:

@@ -205,12 +205,17 @@ class Runs:
         except Exception as error:
             self._charge(run, _told(error))
 
+    @property
+    def unstored(self) -> bool:
+        """Whether results have arrived that are not stored."""
+        return bool(self._results)
+
     def store_results(self) -> None:
-        """Store what has arrived, several in one transaction, since each waits for the disk."""
-        while self._results:
-            trainings = accumulate(len(result.trainings) for result in self._results[:MOST_TOGETHER])
-            few = sum(1 for count in trainings if count <= MOST_TRAININGS_TOGETHER)
-            together = self._results[: max(1, few)]
+        """Store what has arrived, several in one transaction, since each waits for the disk; some may be left."""
+        trainings = accumulate(len(result.trainings) for result in self._results[:MOST_TOGETHER])
+        few = sum(1 for count in trainings if count <= MOST_TRAININGS_TOGETHER)
+        together = self._results[: max(1, few)]
+        if together:
             self._accept(together)
             del self._results[: len(together)]
 
