@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from studies.datasets.registry import DATASETS
 from studies.models.registry import MODELS
 from studies.parts import REFERENCES
-from studies.spec import BN_STATISTICS, ENGINES, LOSSES
+from studies.spec import BN_STATISTICS, ENGINES, LOSSES, PRECISIONS
 
 OWN_POINT = ("prescribed.learning_rate", "prescribed.momentum")
 AXES = ("grid.learning_rate", "grid.momentum")
@@ -82,6 +82,7 @@ QUESTIONS: dict[str, tuple[Question, ...]] = {
         Question("weight_decay", "Weight decay", "", "number"),
         Question("bn_statistics", "Batch norm", "statistics at evaluation", "choice", lambda: _plain(BN_STATISTICS)),
         Question("engine", "Engine", "", "choice", lambda: _plain(ENGINES)),
+        Question("precision", "Precision", "tf32x3 with packed-cuda only", "choice", lambda: _plain(PRECISIONS)),
         Question("seed", "Seed", "", "number"),
         Question("priority", "Priority", "higher goes first", "number"),
     ),

@@ -115,7 +115,8 @@ def replicates(kind: str, count: int) -> Cost:
         recorder = Recorder(store, Record(storage), leadership, threading.Event(), lambda study: {})
         spent = dict.fromkeys(("study", "plan", "accept", "record"), 0.0)
         began = time.perf_counter()
-        spec = StudySpec.from_json(grid(spread, max(1, count // (10 * math.prod(spread)))))
+        cells_of_it = math.prod(spread) + 1  # the prescribed point, which the grid need not hit
+        spec = StudySpec.from_json(grid(spread, max(1, count // (10 * cells_of_it))))
         study, _ = submission.submit(store, submission.Checked(spec, cells(spec)), secrets.token_hex(8))
         spent["study"] = time.perf_counter() - began
         with leadership.transaction() as session:

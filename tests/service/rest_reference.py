@@ -194,6 +194,8 @@ def _shortened(value: Any, depth: int) -> Any:
         return [_shortened(one, depth - 1) for one in value[:1]] + (["..."] if len(value) > 1 else [])
     if isinstance(value, str) and len(value) > LONGEST:
         return value[:LONGEST].rstrip() + "..."
+    if isinstance(value, float):
+        return float(f"{value:.12g}")  # the last digits of a fit depend on the processor
     return value
 
 

@@ -467,6 +467,7 @@ def test_pages_are_rendered(service: Service, held: Leadership) -> None:
     assert "<script>alert" not in home.text
     assert 'http-equiv="refresh"' in service.client.get(f"/studies/{study_id}").text
     complete(held, study_id)
+    service.client.get(f"/v1/studies/{study_id}/comparison")  # a page does not wait for it
     page = service.client.get(f"/studies/{study_id}")
     assert page.status_code == 200
     assert 'http-equiv="refresh"' not in page.text
