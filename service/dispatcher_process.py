@@ -1,8 +1,9 @@
 """The dispatcher and the recorder in a process of their own beside the one that answers requests.
 
 In one process they took turns with every request for the interpreter's lock: at 50 requests per second the median read
-waited 53 ms, and a device 0.2 s between two packs. They share nothing but the database; what `/v1/workers`, `/readyz`
-and `/metrics` tell of the dispatcher comes through a pipe, four times a second.
+waited 53 ms, and a device 0.2 s between two packs. They share nothing but the database and a pipe: four times a second
+the dispatcher's process tells through it what `/v1/workers`, `/readyz` and `/metrics` want to know, and now and then it
+asks for a comparison, which the other one computes for users too.
 
 The two end together. Where this one dies, the service says so and ends, for whoever started it to start it again.
 """
@@ -13,18 +14,18 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 
 import structlog
 
 from service.config import Settings
 from service.dispatch.status import DispatcherStatus
+from service.dispatcher_pipe import STOP, Answer, Pipe, Question
 from service.garbage import leave_alone_what_stays
 from service.logs import configure_logs
+from service.schemas.studies import ComparisonDocument
 
 CONTEXT = multiprocessing.get_context("spawn")
-TELL_SECONDS = 0.25
-"""How often the dispatcher's process tells how it fares."""
 HANGS_SECONDS = 24.0
 """After which something hangs: the dispatcher takes 18 at most to end, the recorder 5."""
 STOP_SECONDS = HANGS_SECONDS + 1
@@ -38,13 +39,18 @@ class DispatcherProcess:
     Args:
         settings: how it dispatches.
         on_death: called, in another thread, if it ends without having been told to.
+        compare: gives the comparison document of a study; may take minutes.
     """
 
-    def __init__(self, settings: Settings, on_death: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: Settings, on_death: Callable[[], None], compare: Callable[[str], ComparisonDocument]
+    ) -> None:
         self._on_death = on_death
+        self._compare = compare
         self.died = False
         """Whether it has ended without having been told to."""
-        self._orders, theirs = CONTEXT.Pipe()
+        ours, theirs = CONTEXT.Pipe()
+        self._pipe = Pipe(ours)
         self._process = CONTEXT.Process(target=_run, args=(settings, theirs), name="goldenbench-dispatcher")
         self._process.start()
         theirs.close()
@@ -67,10 +73,7 @@ class DispatcherProcess:
         """Have it lease no more packs, and let go of what it has; returns at once."""
         if not self._stopping:
             self._stopping = True
-            try:
-                self._orders.send("stop")
-            except OSError:  # it is gone
-                return
+            self._pipe.send(STOP)
 
     def stop(self) -> None:
         """End it: running packs wait again, uncharged; the lock and the cluster are let go."""
@@ -83,17 +86,24 @@ class DispatcherProcess:
         self._listener.join()
 
     def _listen(self) -> None:
-        """Take in what it tells, until it ends."""
-        while True:
-            try:
-                self._status = self._orders.recv()
-            except (EOFError, OSError):
-                break
+        """Take in what it tells and asks, until it ends."""
+        while (told := self._pipe.receive()) is not None:
+            if isinstance(told, Question):
+                threading.Thread(target=self._answer, args=(told,), name="dispatcher-question", daemon=True).start()
+            else:
+                self._status = told
         if not self._stopping:
             self._process.join()
             log.error("the dispatcher has died, and the service ends with it", code=self._process.exitcode)
             self.died = True
             self._on_death()
+
+    def _answer(self, question: Question) -> None:
+        try:
+            answer = Answer(question.number, self._compare(question.study_id))
+        except Exception as error:  # whoever asked is told, and asks again later
+            answer = Answer(question.number, None, f"{type(error).__name__}: {error}"[:300])
+        self._pipe.send(answer)
 
 
 def _run(settings: Settings, orders: Connection) -> None:
@@ -101,10 +111,10 @@ def _run(settings: Settings, orders: Connection) -> None:
     # What is imported here stays out of the process that answers requests.
     from service.dispatch.cluster import Cluster
     from service.dispatch.loop import Dispatcher
+    from service.dispatcher_pipe import Teller
     from service.record import Record, open_storage
     from service.record_lag import Lag
     from service.recorder import Recorder
-    from service.reports import Reports
     from service.store.engine import Store
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's affair, which then tells us
@@ -114,8 +124,7 @@ def _run(settings: Settings, orders: Connection) -> None:
     store = Store(settings.store_url)
     storage = open_storage(store)
     dispatcher = Dispatcher(store, settings, lambda: Cluster(settings))
-    reports, lag = Reports(store), Lag()
-    recorder = Recorder(store, Record(storage), dispatcher.leadership, dispatcher.leads, reports.comparison_now, lag)
+    lag = Lag()
 
     def status() -> DispatcherStatus:
         workers = tuple(dispatcher.workers())
@@ -123,31 +132,16 @@ def _run(settings: Settings, orders: Connection) -> None:
             dispatcher.state, dispatcher.scheduler(), workers, dispatcher.tally.snapshot(), lag.now()
         )
 
+    teller = Teller(Pipe(orders), status, told_to_stop)
+    recorder = Recorder(store, Record(storage), dispatcher.leadership, dispatcher.leads, teller.compare, lag)
     leave_alone_what_stays()
     dispatcher.start()
     recorder.start()
-    _tell_until_stopped(orders, status, told_to_stop)
+    teller.run()
     faulthandler.dump_traceback_later(HANGS_SECONDS, exit=True)  # says where it hangs, before it is killed for that
     dispatcher.begin_stop()
     recorder.stop()
     dispatcher.stop()
-    reports.close()
     storage.engine.dispose()
     store.close()
-    os._exit(0)  # Python's own end would wait for a comparison that is being computed, and nobody wants any more
-
-
-def _tell_until_stopped(orders: Connection, status: Callable[[], DispatcherStatus], stop: threading.Event) -> None:
-    """Send the status now and then; returns when told to stop, and ends the process if the service has died."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    while not stop.is_set():
-        try:
-            orders.send(status())
-            ready = wait([orders, parent.sentinel], TELL_SECONDS)
-            if orders in ready and orders.recv() == "stop":
-                return
-        except (EOFError, OSError):  # as if the whole service had been killed at once
-            os._exit(1)
-        if parent.sentinel in ready:
-            os._exit(1)
+    os._exit(0)  # threads that wait for a worker's answer are not waited for

@@ -64,7 +64,7 @@ def _serve(settings: Settings, ready: Callable[[str], None], stopping: threading
     ends = {use: valid_until(path) for use, path in settings.certificates.items()}
     with ExitStack() as ending:
         ending.callback(store.close)
-        dispatcher = DispatcherProcess(settings, stopping.set)
+        dispatcher = DispatcherProcess(settings, stopping.set, lambda study: reports.comparison_now(study))
         ending.callback(dispatcher.stop)
         listener = _listen(settings.host, settings.port)
         url = _url(settings, listener.getsockname()[1])
