@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-import optuna_dashboard
 import sqlalchemy as sa
 import structlog
 from optuna.distributions import BaseDistribution, FloatDistribution
@@ -136,7 +135,9 @@ class Record:
 
     def note(self, title: str) -> str:
         """The note of a study that is recorded; empty if it has none."""
-        return str(optuna_dashboard.get_note(optuna.load_study(study_name=title, storage=self._storage)))
+        from optuna_dashboard import get_note  # a second: scikit-learn comes with it, and nobody waits for a note
+
+        return str(get_note(optuna.load_study(study_name=title, storage=self._storage)))
 
     def _trials(self, number: int) -> list[FrozenTrial] | None:
         """A study's trials; None if somebody has damaged them so that Optuna cannot read them."""
@@ -180,11 +181,13 @@ class Record:
             note: Markdown.
             landscape: a document of Plotly; None where there is nothing to draw.
         """
+        from optuna_dashboard import get_note, save_note, save_plotly_graph_object
+
         study = optuna.load_study(study_name=title, storage=self._storage)
-        if optuna_dashboard.get_note(study) != note:
-            optuna_dashboard.save_note(study, note)
+        if get_note(study) != note:
+            save_note(study, note)
         if landscape is not None:
-            optuna_dashboard.save_plotly_graph_object(study, _Drawing(landscape), graph_object_id="landscape")
+            save_plotly_graph_object(study, _Drawing(landscape), graph_object_id="landscape")
 
     def delete(self, study_id: str) -> None:
         """Remove a study's trials."""
