@@ -66,9 +66,18 @@ class PostgreSQL:
 
     def execute(self, statement: str) -> None:
         """Run a statement that no transaction may hold, such as CREATE DATABASE."""
-        address = f"host={self.folder} port={PORT} user=postgres dbname=postgres"
-        with psycopg.connect(address, autocommit=True) as connection:
+        with self._connect() as connection:
             connection.execute(statement)  # type: ignore[call-overload]
+
+    def copy(self, template: str, name: str) -> None:
+        """Make a database that equals another: by its files, which takes half as long as by its pages."""
+        with self._connect() as connection:
+            by_files = " STRATEGY FILE_COPY" if connection.info.server_version >= 150000 else ""  # older ones only can
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}{by_files}")  # type: ignore[call-overload]
+
+    def _connect(self) -> "psycopg.Connection[Any]":
+        address = f"host={self.folder} port={PORT} user=postgres dbname=postgres"
+        return psycopg.connect(address, autocommit=True)
 
     def start(self) -> None:
         """Start, again if it was stopped, and wait until it answers."""

@@ -33,6 +33,9 @@ CONNECT_SECONDS = 10
 """How long one try to reach a scheduler elsewhere may take; SIGTERM waits for its end."""
 WORKER_TTL_SECONDS = 10
 """Silence after which the scheduler gives a worker up (it applies at least ten heartbeats)."""
+CALM = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "500ms"}
+"""Dask looks a hundred times a second at what a worker does and fifty times at whether its own event loop is late, for
+pages that we do not serve: more than half of what a service without work costs."""
 
 WANTED = [
     (model, engine, precision, statistics)
@@ -59,7 +62,8 @@ def configure_dask() -> None:
     """Settings that every scheduler and worker process of ours needs."""
     logging.getLogger("distributed").setLevel(logging.ERROR)  # its own news; the dispatcher logs what matters
     dask.config.set(
-        {
+        CALM
+        | {
             "distributed.scheduler.allowed-failures": 0,
             "distributed.scheduler.worker-ttl": f"{WORKER_TTL_SECONDS}s",
             "distributed.scheduler.work-stealing": False,
@@ -87,6 +91,7 @@ def worker_environment() -> dict[str, str]:
         "MALLOC_TRIM_THRESHOLD_": str(1 << 31),
         "MALLOC_TOP_PAD_": str(1 << 27),
         "DASK_LOGGING__DISTRIBUTED": "error",
+        **{f"DASK_{name.upper().replace('.', '__')}": str(value) for name, value in CALM.items()},
     }
 
 

@@ -1,12 +1,16 @@
 """Processes of goldenbench as a user starts them, and what the tests ask of them."""
 
+import atexit
+import functools
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +22,8 @@ import optuna
 import psutil
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
+
+from studies.datasets.prepare import prepare
 
 Found = TypeVar("Found")
 COMMAND = Path(sys.executable).parent / "goldenbench"
@@ -188,8 +194,17 @@ class Part:
         self.process.wait(10)
 
 
+@functools.cache
+def _digits() -> str:
+    """A data folder with nothing in it but the prepared digits; gone with this process."""
+    folder = tempfile.mkdtemp(prefix="goldenbench-digits-")
+    atexit.register(shutil.rmtree, folder)
+    prepare("rotated-digits", 10, folder)
+    return folder
+
+
 class Service(Part):
-    """A service with the data folder `folder/data`."""
+    """A service with the data folder `folder/data`, the digits prepared; test_the_demo.py starts without."""
 
     def __init__(
         self,
@@ -201,6 +216,8 @@ class Service(Part):
         **more: str,
     ) -> None:
         self.data = folder / "data"
+        if not self.data.exists():
+            shutil.copytree(_digits(), self.data)
         self._asked = port or free_port()
         own = [command, "--port", str(self._asked), "--data", str(self.data), *arguments]
         super().__init__(folder, name, own, **more)

@@ -56,6 +56,7 @@ def main() -> None:
 
 
 def _import_everything() -> None:
+    import optuna_dashboard
     import torch
 
     import service.cli.main
@@ -71,6 +72,7 @@ def _import_everything() -> None:
     assert all(
         (
             torch,
+            optuna_dashboard,
             service.cli.main,
             service.dispatch.loop,
             service.recorder,
