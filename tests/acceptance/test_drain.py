@@ -3,28 +3,26 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from running import STORM, Part, Service, eventually, free_port
 
-STUDY = STORM | {"name": "drained", "epochs": 6}
+STUDY = STORM | {"name": "drained", "epochs": 5}
 """8 trainings, long enough to be struck in the middle."""
 
 
 class Cluster:
-    """A scheduler, a service, and workers that come and go."""
+    """A scheduler, a service, and a worker that is struck in the middle of a pack, for which another one comes."""
 
     def __init__(self, folder: Path, service: Service, address: str) -> None:
         self.service, self._folder, self._address = service, folder, address
-
-    def worker(self, name: str) -> Part:
-        """A new worker, on a machine of its own as far as its data folder goes."""
-        own = ["worker", "--scheduler", self._address, "--data", str(self._folder / name)]
-        return Part(self._folder, name, own)
+        self._started = 0
+        self._worker = self._start()
 
     def train_through(self, strike: Callable[[Part, int], None]) -> tuple[list[dict[str, object]], str]:
-        """Train STUDY, strike its worker in the middle of a pack and let another one finish.
+        """Train STUDY, strike the worker in the middle of a pack and let a new one finish.
 
         Args:
             strike: given the worker's command and the process id of its Dask worker.
@@ -33,13 +31,22 @@ class Cluster:
             The packs, and the service's log of it.
         """
         before = len(self.service.log)
-        with self.worker("first") as first:
-            study = self.service.ready().submit(STUDY)
-            busy = self.service.busy_worker(study)
-            strike(first, busy["pid"])
-            with self.worker("second"):
-                self.service.wait(study)
+        study = self.service.ready().submit(STUDY)
+        strike(self._worker, self.service.busy_worker(study)["pid"])
+        self._worker.kill()
+        self._worker = self._start()
+        self.service.wait(study)
         return self.service.packs(study), self.service.log[before:]
+
+    def close(self) -> None:
+        """End the worker."""
+        self._worker.kill()
+
+    def _start(self) -> Part:
+        """A new worker, on a machine of its own as far as its data folder goes."""
+        self._started += 1
+        name = f"worker-{self._started}"
+        return Part(self._folder, name, ["worker", "--scheduler", self._address, "--data", str(self._folder / name)])
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +56,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     address = f"tcp://127.0.0.1:{port}"
     with Part(folder, "scheduler", ["scheduler", "--port", str(port)]) as scheduler:
         eventually(lambda: address in scheduler.printed, 30, "the scheduler says where it is")
-        with Service(folder, "serve", ["--scheduler", address]) as service:
-            yield Cluster(folder, service, address)
+        with (
+            Service(folder, "serve", ["--scheduler", address]) as service,
+            closing(Cluster(folder, service, address)) as found,
+        ):
+            yield found
 
 
 def sigterm(command: Part, _worker: int) -> None:
