@@ -2,8 +2,8 @@
 
 Both train the same seeds, (fold, run) pairs, with each loss. A training amplifies the rounding of its first step until
 test images change sides, so equal trajectories are not asked for: it is the mean of the paired differences that has to
-lie within a margin, by two one-sided t tests. How far rounding alone takes a training is measured beside it: the engine
-trains the same seeds again, its learning rate moved by one rounding.
+lie within a margin, by two one-sided t tests. How far rounding alone takes a training is measured beside it: both train
+the same seeds again, the learning rate moved by one rounding.
 """
 
 import argparse
@@ -35,7 +35,7 @@ MARGIN = 0.001
 """0.1 points of accuracy: the default margin of a study's claim."""
 ONE_ROUNDING = 2.0**-23
 """Distance of neighbouring float32 numbers, relative to them, at most."""
-_ROW = "{:13}  {:>9}  {:>8}  {:>7}  {:>7}  {:>7}  {:>8}  {:>18}  {:>18}"
+_ROW = "{:13}  {:>9}  {:>8}  {:>7}  {:>7}  {:>7}  {:>8}  {:>12}  {:>18}  {:>18}"
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class Agreement:
     """Of one difference, with n - 1 degrees of freedom."""
     rounding_std: float
     """The same of the engine's differences from itself when the learning rate moves by ONE_ROUNDING."""
+    reference_rounding_std: float
+    """The same of the reference's."""
     interval_90: tuple[float, float]
     """t interval of the mean."""
     interval_95: tuple[float, float]
@@ -71,7 +73,7 @@ class Agreement:
 def compare(
     found: Sequence[TrainingResult],
     truth: Sequence[TrainingResult],
-    nudged: Sequence[TrainingResult],
+    nudged: tuple[Sequence[TrainingResult], Sequence[TrainingResult]],
     *,
     loss: str,
     test_images: int,
@@ -82,7 +84,7 @@ def compare(
 
     Args:
         found, truth: finished or diverged results of the same replicates in the same order, at least 2.
-        nudged: those of the engine of `found` with a learning rate that differs by ONE_ROUNDING.
+        nudged: those of both engines, in this order, with a learning rate that differs by ONE_ROUNDING.
         loss: what all of them trained.
         test_images: of one fold, at least 1.
 
@@ -93,14 +95,14 @@ def compare(
     Speaks for: new seeds on the same images and folds; the spread between folds is pooled in, which is conservative.
     Source: Schuirmann (1987), J. Pharmacokinet. Biopharm. 15, 657, for the two one-sided tests.
     """
-    keys = [[result.key for result in results] for results in (found, truth, nudged)]
-    if not keys[0] == keys[1] == keys[2]:
+    keys = [[result.key for result in results] for results in (found, truth, *nudged)]
+    if any(others != keys[0] for others in keys):
         raise ValueError("found, truth and nudged must hold the same replicates in the same order")
     n = len(found)
     if n < 2:
         raise ValueError(f"seeds must be at least 2, for a spread, not {n}")
-    measured, expected, moved = (
-        np.array([result.accuracy for result in results], dtype=np.float64) for results in (found, truth, nudged)
+    measured, expected, moved, moved_truth = (
+        np.array([result.accuracy for result in results], dtype=np.float64) for results in (found, truth, *nudged)
     )
     differences = measured - expected
     mean, std = float(differences.mean()), float(differences.std(ddof=1))
@@ -120,6 +122,7 @@ def compare(
         mean=mean,
         std=std,
         rounding_std=float((moved - measured).std(ddof=1)),
+        reference_rounding_std=float((moved_truth - expected).std(ddof=1)),
         interval_90=interval(0.90),
         interval_95=interval(0.95),
     )
@@ -176,11 +179,12 @@ def measure(
         raise ValueError(f"engine {engine} needs a GPU, and torch sees none here")
     configs = trainings(loss, learning_rate, seeds, epochs, dataset.n_folds)
     nudged = trainings(loss, learning_rate * (1 + ONE_ROUNDING), seeds, epochs, dataset.n_folds)
-    found = train_pack(configs, dataset, device, engine=engine)
+    found, moved = (train_pack(each, dataset, device, engine=engine) for each in (configs, nudged))
+    truth, moved_truth = (train_pack(each, dataset, device, engine=Reference.name) for each in (configs, nudged))
     agreement = compare(
         found,
-        train_pack(configs, dataset, device, engine=Reference.name),
-        train_pack(nudged, dataset, device, engine=engine),
+        truth,
+        (moved, moved_truth),
         loss=loss,
         test_images=int(np.bincount(dataset.folds).min()),
     )
@@ -218,7 +222,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _heading(numeric_class: str, dataset: str, learning_rate: float, seeds: int, epochs: int) -> str:
-    columns = ("loss", "reference", "equal", "largest", "mean", "std", "rounding", "90 % interval", "95 % interval")
+    columns = (
+        "loss",
+        "reference",
+        "equal",
+        "largest",
+        "mean",
+        "std",
+        "rounding",
+        "reference's",
+        "90 % interval",
+        "95 % interval",
+    )
     return (
         f"{numeric_class}, python {platform.python_version()}, numpy {np.__version__}\n"
         f"{dataset}, {seeds} seeds of {epochs} epochs at ({learning_rate:.4g}, {MOMENTUM:.4g}), points of accuracy\n"
@@ -229,7 +244,8 @@ def _heading(numeric_class: str, dataset: str, learning_rate: float, seeds: int,
 def _line(agreement: Agreement) -> str:
     """A row of the table, in points (hundredths) of accuracy."""
     a = agreement
-    accuracy, *spread = [f"{100 * v:.3f}" for v in (a.accuracy, a.largest, a.mean, a.std, a.rounding_std)]
+    spreads = (a.std, a.rounding_std, a.reference_rounding_std)
+    accuracy, *spread = [f"{100 * v:.3f}" for v in (a.accuracy, a.largest, a.mean, *spreads)]
     intervals = [f"{100 * low:+.3f} to {100 * high:+.3f}" for low, high in (a.interval_90, a.interval_95)]
     verdict = f"{'within' if a.within_margin else 'NOT within'} {100 * MARGIN:g}"
     if a.outcomes_differ:

@@ -48,7 +48,7 @@ def results(*accuracies: float) -> list[TrainingResult]:
 
 
 def compared(found: list[TrainingResult], truth: list[TrainingResult], test_images: int = 1_000_000) -> Agreement:
-    return compare(found, truth, found, loss="sse", test_images=test_images)
+    return compare(found, truth, (found, truth), loss="sse", test_images=test_images)
 
 
 # --- the statistics
@@ -82,10 +82,10 @@ def test_equal_accuracies_have_the_error_of_rounding_to_whole_images() -> None:
 
 
 def test_the_effect_of_rounding_alone_stands_beside() -> None:
-    found = compare(
-        results(0.9, 0.9, 0.9), results(0.9, 0.9, 0.9), results(0.901, 0.902, 0.903), loss="sse", test_images=100
-    )
+    same, nudged = results(0.9, 0.9, 0.9), (results(0.901, 0.902, 0.903), results(0.903, 0.905, 0.907))
+    found = compare(same, same, nudged, loss="sse", test_images=100)
     assert found.rounding_std == pytest.approx(0.001)
+    assert found.reference_rounding_std == pytest.approx(0.002)
     assert found.std == 0
 
 
@@ -106,6 +106,8 @@ def test_a_training_that_diverges_in_one_engine_only_counts_and_is_told() -> Non
 def test_what_does_not_pair_is_refused() -> None:
     with pytest.raises(ValueError, match="the same replicates in the same order"):
         compared(results(0.9, 0.8), results(0.9, 0.8)[::-1])
+    with pytest.raises(ValueError, match="the same replicates in the same order"):
+        compare(*[results(0.9, 0.8)] * 2, (results(0.9, 0.8), results(0.9)), loss="sse", test_images=100)
     with pytest.raises(ValueError, match="seeds must be at least 2"):
         compared(results(0.9), results(0.9))
 
