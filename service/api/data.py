@@ -9,14 +9,15 @@ from typing import Annotated, Literal
 import sqlalchemy as sa
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
+from sqlalchemy.orm import Session
 
 from service.api import cursor as cursors
 from service.api.context import Shared
 from service.api.documents import cell_document, moment, pack_document, package_of, replicate_document
 from service.api.exports import Points, as_csv, as_parquet
-from service.schemas.data import CellsDocument, ManifestDocument, PacksDocument, ReplicatesDocument
+from service.schemas.data import CellsDocument, ManifestDocument, ManifestPacks, PacksDocument, ReplicatesDocument
 from service.store.engine import Store
-from service.store.queries import cell_statistics, find_study, replicate_page, study_cells, study_packs
+from service.store.queries import cell_statistics, find_study, replicate_page, study_cells
 from service.store.tables import Pack
 from studies.datasets import registry
 from studies.models.registry import MODELS
@@ -90,7 +91,6 @@ def get_manifest(study_id: str, context: Shared) -> ManifestDocument:
     """Show everything that is needed to repeat the study and to judge its numbers."""
     with context.store.read() as session:
         study = find_study(session, study_id)
-        packs = study_packs(session, study_id)
         spec = json.loads(study.spec)
         info = registry.get(spec["dataset"])
         return {
@@ -111,15 +111,22 @@ def get_manifest(study_id: str, context: Shared) -> ManifestDocument:
             "model": {"name": spec["model"], "package": package_of(MODELS, spec["model"])},
             "numeric_class": study.numeric_class,
             "seeds": "PCG64 of sha256 of 'goldenbench/1 {seed} {fold} {run} {purpose}'; purposes: weights, order",
-            "packs": {
-                "done": sum(pack.state == "done" for pack in packs),
-                "attempts": sum(pack.attempt for pack in packs),
-                "charged": sum(pack.charged for pack in packs),
-                "device_seconds": sum(pack.seconds or 0.0 for pack in packs),
-            },
+            "packs": pack_totals(session, study_id),
             "versions": {"python": platform.python_version()}
             | {name: version(name) for name in ("goldenbench", "torch", "numpy", "optuna", "distributed")},
             "created_at": moment(study.created_at),
             "started_at": moment(study.started_at),
             "finished_at": moment(study.finished_at),
         }
+
+
+def pack_totals(session: Session, study_id: str) -> ManifestPacks:
+    """What the trainings of a study took; counted by the database, since a long study has thousands of packs."""
+    query = sa.select(
+        sa.func.count().filter(Pack.state == "done"),
+        sa.func.coalesce(sa.func.sum(Pack.attempt), 0),
+        sa.func.coalesce(sa.func.sum(Pack.charged), 0),
+        sa.func.sum(Pack.seconds),
+    )
+    done, attempts, charged, seconds = session.execute(query.where(Pack.study_id == study_id)).one()
+    return {"done": done, "attempts": int(attempts), "charged": int(charged), "device_seconds": seconds or 0.0}

@@ -9,7 +9,7 @@ from service.schemas.studies import StudyDocument, StudyLinks
 
 
 def read_manifest(context: Context, drawings: Drawings, study: StudyDocument, packs: ManifestPacks) -> ManifestDocument:
-    """The manifest of a study as it is now; it is read once, since all its packs are, and then only what changes.
+    """The manifest of a study as it is now; it is read once, since looking up versions takes 8 ms, then what changes.
 
     Args:
         context: the parts of the service.

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from service.api.data import pack_totals
 from service.lifecycle import Desired
 from service.schemas.data import ManifestPacks
-from service.store.tables import Cell, Pack, Study
+from service.store.tables import Cell, Study
 
 LOOKED_AT = 200
 """Newest studies among which those are sought that a study can be compared with."""
@@ -38,18 +39,6 @@ def read_stamp(session: Session, study_id: str) -> Stamp:
     newest = newest.order_by(Study.ordinal.desc()).limit(LOOKED_AT)
     return Stamp(
         cells=tuple((n, lost, failed, after) for n, lost, failed, after in session.execute(counts.order_by(Cell.cell))),
-        packs=_pack_totals(session, study_id),
+        packs=pack_totals(session, study_id),
         others=tuple(other for other, done in session.execute(newest) if done),
     )
-
-
-def _pack_totals(session: Session, study_id: str) -> ManifestPacks:
-    """As the manifest has them; counted by the database, since a long study has thousands of packs."""
-    query = sa.select(
-        sa.func.count().filter(Pack.state == "done"),
-        sa.func.coalesce(sa.func.sum(Pack.attempt), 0),
-        sa.func.coalesce(sa.func.sum(Pack.charged), 0),
-        sa.func.sum(Pack.seconds),
-    )
-    done, attempts, charged, seconds = session.execute(query.where(Pack.study_id == study_id)).one()
-    return {"done": done, "attempts": int(attempts), "charged": int(charged), "device_seconds": seconds or 0.0}

@@ -319,6 +319,29 @@ def test_manifest_says_what_is_needed_to_repeat_the_study(service: Service, held
     assert set(manifest["versions"]) == {"python", "goldenbench", "torch", "numpy", "optuna", "distributed"}
 
 
+def test_manifest_totals_are_those_of_all_packs_and_reads_none(service: Service, held: Leadership) -> None:
+    study_id = opened(service.store, held)
+    path, nothing = f"/v1/studies/{study_id}/manifest", {"done": 0, "attempts": 0, "charged": 0, "device_seconds": 0.0}
+    assert service.client.get(path).json()["packs"] == nothing
+    for _ in range(2):
+        charge(held, lease(held, study_id, size(4)), "died")
+    take_in(held, lease(held, study_id, size(4)))
+    seen: list[str] = []
+    listen = (service.store.engine, "before_cursor_execute", lambda *given: seen.append(given[2]))
+    sa.event.listen(*listen)
+    told = service.client.get(path).json()["packs"]
+    sa.event.remove(*listen)
+    packs = rows(service.store, Pack, study_id)
+    assert [pack.state for pack in packs] == ["split", "done", "waiting"]
+    assert told == {
+        "done": sum(pack.state == "done" for pack in packs),
+        "attempts": sum(pack.attempt for pack in packs),
+        "charged": sum(pack.charged for pack in packs),
+        "device_seconds": sum(pack.seconds or 0.0 for pack in packs),
+    }
+    assert not any("gb_packs.members" in statement or "gb_packs.log" in statement for statement in seen)
+
+
 def test_comparison_has_the_fields_of_the_design(service: Service, held: Leadership) -> None:
     study_id = opened(service.store, held, runs=3)
     root = f"/v1/studies/{study_id}/comparison"
