@@ -261,6 +261,8 @@ class Dispatcher:
         hands = self._hands
         if hands is None:
             return
+        while hands.runs.unstored:
+            hands.runs.store_results()
         for run in hands.runs:
             hands.runs.give_back(run, why)
         self._hands = None
@@ -281,6 +283,7 @@ class Dispatcher:
     def _wind_down(self) -> None:
         try:
             if self._hands is not None:
+                self._hands.runs.store_last()
                 for run in self._hands.runs:
                     self._hands.runs.stop(run)
                     with self.leadership.transaction("stop") as session:

@@ -34,6 +34,8 @@ MOST_TOGETHER = 16
 """Packs in one transaction."""
 MOST_TRAININGS_TOGETHER = 4_096
 """Trainings that are stored in one transaction, unless a single pack has more; they take 0.2 ms each."""
+LAST_SECONDS = 3.0
+"""How long a dispatcher that ends may fetch results, and how long store them; it has to give back the rest in time."""
 GONE_SECONDS = 5.0
 """How long a pack's worker may be missing before the pack is given back."""
 
@@ -218,6 +220,27 @@ class Runs:
         if together:
             self._accept(together)
             del self._results[: len(together)]
+
+    def store_last(self) -> None:
+        """Store what has arrived by now, as far as there is time: what is given back has to be trained again.
+
+        Other messages are left alone. Where the whole machine is told to stop, workers die too, through no fault of
+        their packs.
+        """
+        self._fetch_last(time.monotonic() + LAST_SECONDS)
+        deadline = time.monotonic() + LAST_SECONDS  # its own: a result that does not come takes no time from the others
+        while self.unstored and time.monotonic() < deadline:
+            self.store_results()
+
+    def _fetch_last(self, deadline: float) -> None:
+        for run in self:
+            if run.future.done() and not run.returned:
+                try:
+                    answer = run.future.result(timeout=max(0.0, deadline - time.monotonic()))
+                except Exception as error:  # its worker died, or it takes too long: it is given back
+                    log.info("last result not fetched", **run.named, error=f"{type(error).__name__}: {error}"[:200])
+                else:
+                    self._take(run, answer)
 
     def _accept(self, together: list[Result]) -> None:
         """Store results; one that can never be stored is charged to its pack, and holds up no other."""
