@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from service import lifecycle
 from service.dispatch.backlog import Backlog
 from service.lifecycle import Desired, Status
-from service.planner import Capacity
-from service.store.queries import failed_columns, open_runs, study_packs, waiting_pack
+from service.planner import Capacity, Pending, pack_size
+from service.store.queries import failed_columns, open_runs, study_packs, waiting_pack, waiting_trainings
 from service.store.tables import Cell, Pack, Replicate, Study, now
 from studies.grid import Cell as GridCell
 from studies.grid import cells
@@ -132,9 +132,9 @@ def lease(
     worker: str,
     numeric_class: str,
     backlog: Backlog | None = None,
-    retrying: bool = True,
+    waiting: int | None = None,
 ) -> Lease | None:
-    """Form the next pack of a study, or take one that waits, for one slot.
+    """Form the next pack of a study, or take of one that waits what suits the slot.
 
     Args:
         session: the transaction.
@@ -143,10 +143,11 @@ def lease(
         worker: the slot's worker.
         numeric_class: what its trainings would be; the first lease pins the study to it.
         backlog: what is known to be pending; without, it is read from the store.
-        retrying: whether the study may have packs that wait to be tried again.
+        waiting: about how many trainings are in packs that wait to be tried again; without, it is read from the store.
 
     Returns:
-        None if nothing is pending, or the study does not go on or wants another numeric class.
+        None if nothing is pending, or too little for this slot, or the study does not go on or wants another numeric
+        class.
     """
     study = _study(session, study_id)
     going_on = study.status in (Status.QUEUED, Status.RUNNING) and study.desired == Desired.RUN
@@ -155,14 +156,12 @@ def lease(
     if study.numeric_class not in (None, numeric_class):
         return None
     spec, grid = plan(study.spec)
-    pack = waiting_pack(session, study_id) if retrying else None
+    if waiting is None:
+        waiting = waiting_trainings(session, [study_id]).get(study_id, 0)
+    pending = (backlog or Backlog()).of(session, study, spec.folds_used)
+    pack = _next_pack(session, study_id, pending, waiting, capacity)
     if pack is None:
-        members = (backlog or Backlog()).of(session, study, spec.folds_used).next_pack(capacity)
-        if not members:
-            return None
-        pack = Pack(id=secrets.token_hex(6), study_id=study_id, members=[list(key) for key in members], attempt=0)
-        pack.log, pack.charged = "", 0
-        session.add(pack)
+        return None
     pack.state, pack.worker, pack.started_at, pack.epochs_done = "running", worker, now(), 0
     pack.attempt += 1
     study.numeric_class = numeric_class
@@ -170,6 +169,42 @@ def lease(
         _enter(study, Status.RUNNING)
     configs = tuple(training_config(spec, grid[cell], fold, run) for cell, fold, run in pack.members)
     return Lease(pack.id, pack.attempt, study_id, study.dataset_sha256, spec.engine, configs)
+
+
+def _next_pack(session: Session, study_id: str, pending: Pending, waiting: int, capacity: Capacity) -> Pack | None:
+    """What a slot gets: of the oldest pack that waits, or else of what is pending, as much as suits it.
+
+    What waits counts as pending, so that it is left to faster slots, and shrinks near the end, as that does.
+    """
+    again = waiting_pack(session, study_id) if waiting else None
+    if again is not None:
+        size = pack_size(len(pending) + max(waiting, len(again.members)), capacity)
+        return _part(session, again, size) if size else None
+    members = [list(key) for key in pending.next_pack(capacity)]
+    return new_pack(session, study_id, members) if members else None
+
+
+def _part(session: Session, pack: Pack, most: int) -> Pack:
+    """A waiting pack, or a new one of its first members if it has more than a slot should get; the others wait on.
+
+    Of a pack that was charged it is half at most. So two deaths halve the pack that a culprit is in, wherever they
+    happen and however little each slot takes: one before it is divided, and one more in the rest that stays charged.
+    A pair stays together then: a lone training is quarantined for deaths of its own.
+    """
+    if len(pack.members) <= (max(most, 2) if pack.charged else most):
+        return pack
+    size = min(most, len(pack.members) // 2) if pack.charged else most
+    part = new_pack(session, pack.study_id, pack.members[:size], f"part of pack {pack.id}\n")
+    pack.members = pack.members[size:]
+    return part
+
+
+def new_pack(session: Session, study_id: str, members: list[Any], log: str = "") -> Pack:
+    """A pack that waits for its first attempt."""
+    pack = Pack(id=secrets.token_hex(6), study_id=study_id, members=members, state="waiting", log=log)
+    pack.attempt, pack.charged = 0, 0
+    session.add(pack)
+    return pack
 
 
 def accept(session: Session, arrivals: Sequence[Arrival]) -> list[bool]:

@@ -16,7 +16,7 @@ from service.dispatch.pace import Pace
 from service.dispatch.runs import MOST_TOGETHER, Runs
 from service.dispatch.sharing import Sharing
 from service.dispatch.slots import Slots
-from service.store.queries import with_waiting_packs
+from service.store.queries import waiting_trainings
 from service.store.tables import Study
 
 
@@ -39,8 +39,8 @@ class Leasing:
         self._sharing = Sharing()
         self._studies: list[Study] = []
         """Those that share the slots."""
-        self._retrying: set[str] = set()
-        """Those of them with packs that are to be tried again."""
+        self._waiting: dict[str, int] = {}
+        """Trainings in packs that are to be tried again, of those studies that have some."""
         self._allotments: dict[str, Allotment] = {}
 
     def look(self, session: Session, servable: Sequence[Study], slots: Slots) -> None:
@@ -52,7 +52,7 @@ class Leasing:
             slots: that are present.
         """
         self._studies = self._sharing.admit(servable)
-        self._retrying = with_waiting_packs(session, [study.id for study in self._studies])
+        self._waiting = waiting_trainings(session, [study.id for study in self._studies])
         self._allotments = allot(self._wanting(), slots.open(), self._pace, slots.complete())
 
     def fill(self, slots: Slots, runs: Runs) -> None:
@@ -77,7 +77,7 @@ class Leasing:
                     runs.start(given.lease, slot, self._pace.measured(slot.name, offer, allotment.cost, members))
 
     def _wanting(self) -> list[Study]:
-        return [s for s in self._studies if s.id in self._retrying or self._backlog.left(s) != 0]
+        return [s for s in self._studies if s.id in self._waiting or self._backlog.left(s) != 0]
 
     def _can_serve(self, slots: Slots, study: Study, slot: Slot) -> bool:
         """Whether a slot should train a study now; if only the data set is missing there, it is brought."""
@@ -86,7 +86,8 @@ class Leasing:
         if path is None or sha256 is None or allotment is None or slot.name not in allotment.offers:
             return False
         left = self._backlog.left(study)
-        if left is not None and left <= allotment.sparing.get(slot.name, 0) and study.id not in self._retrying:
+        waiting = self._waiting.get(study.id, 0)
+        if left is not None and left + waiting <= allotment.sparing.get(slot.name, 0):
             return False
         return slots.holds(slot, sha256, path)
 
@@ -95,9 +96,9 @@ class Leasing:
         for study in self._sharing.in_turn(studies, running):
             allotment = self._allotments[study.id]
             capacity = allotment.capacity(slot.name)
-            retrying = study.id in self._retrying
+            waiting = self._waiting.get(study.id, 0)
             lease = accept.lease(
-                session, study.id, capacity, slot.name, allotment.numeric_class, self._backlog, retrying
+                session, study.id, capacity, slot.name, allotment.numeric_class, self._backlog, waiting
             )
             if lease is not None:
                 running[study.id] += 1

@@ -1,12 +1,11 @@
 """What becomes of a pack whose attempt failed: another try, two halves, or an end with its evidence."""
 
-import secrets
 from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from service.dispatch.accept import log, running_pack, store_results
+from service.dispatch.accept import log, new_pack, running_pack, store_results
 from service.store.tables import Pack, Study, now
 from studies.results import Curve, Outcome, TrainingResult
 from studies.spec import StudySpec
@@ -71,9 +70,7 @@ def _halve(session: Session, pack: Pack) -> None:
     """Two waiting packs take over, split in the middle, so that the tree is the same in every run."""
     middle = len(pack.members) // 2
     for members in (pack.members[:middle], pack.members[middle:]):
-        half = Pack(id=secrets.token_hex(6), study_id=pack.study_id, members=members, state="waiting")
-        half.attempt, half.charged, half.log = 0, 0, f"half of pack {pack.id}\n"
-        session.add(half)
+        new_pack(session, pack.study_id, members, f"half of pack {pack.id}\n")
     pack.state, pack.finished_at = "split", now()
 
 

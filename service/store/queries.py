@@ -97,12 +97,13 @@ def waiting_pack(session: Session, study_id: str) -> Pack | None:
     return session.scalar(query.order_by(Pack.ordinal).limit(1))
 
 
-def with_waiting_packs(session: Session, study_ids: Collection[str]) -> set[str]:
-    """Those of the studies that have packs that wait for a slot."""
+def waiting_trainings(session: Session, study_ids: Collection[str]) -> dict[str, int]:
+    """How many trainings of studies are in packs that wait for a slot; without those that have none."""
     if not study_ids:
-        return set()
-    query = sa.select(Pack.study_id).where(Pack.study_id.in_(study_ids), Pack.state == "waiting")
-    return set(session.scalars(query.distinct()))
+        return {}
+    query = sa.select(Pack.study_id, sa.func.sum(sa.func.json_array_length(Pack.members)))
+    query = query.where(Pack.study_id.in_(study_ids), Pack.state == "waiting").group_by(Pack.study_id)
+    return {study_id: int(trainings) for study_id, trainings in session.execute(query)}
 
 
 def replicate_page(

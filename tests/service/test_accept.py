@@ -1,6 +1,7 @@
 """Leases and results: each replicate is accepted exactly once, or not at all."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -26,6 +27,7 @@ from service_data import (
 
 from service.dispatch import accept
 from service.dispatch.leader import Leadership
+from service.planner import Capacity
 from service.store.engine import Store
 from service.store.tables import Cell, Pack, Replicate, Study
 from studies.results import Curve, Outcome
@@ -262,12 +264,55 @@ def test_recover_lets_running_packs_wait_again_uncharged(store: Store, leadershi
     after.release()
 
 
-def test_waiting_pack_goes_before_a_new_one(store: Store, leadership: Leadership) -> None:
+FAST, SLOW = Capacity(8, 8, at_once=8), Capacity(8, 2, at_once=2)
+
+
+def lost(store: Store, leadership: Leadership) -> tuple[str, accept.Lease]:
+    """A study, and a pack of 8 of its 10 trainings that waits again."""
     study_id = opened(store, leadership)
-    first = lease(leadership, study_id, size(2))
+    first = lease(leadership, study_id, FAST)
     with leadership.transaction() as session:
         accept.give_back(session, first.pack, 1, "its worker left")
-    assert lease(leadership, study_id, size(1)).members == first.members
+    return study_id, first
+
+
+def test_waiting_pack_goes_before_a_new_one(store: Store, leadership: Leadership) -> None:
+    study_id, first = lost(store, leadership)
+    again = lease(leadership, study_id, FAST)
+    assert (again.pack, again.attempt, again.members) == (first.pack, 2, first.members)
+
+
+def test_waiting_pack_gives_each_slot_what_suits_it(store: Store, leadership: Leadership) -> None:
+    study_id, first = lost(store, leadership)
+    slow, fast = lease(leadership, study_id, SLOW), lease(leadership, study_id, FAST)
+    assert (slow.attempt, slow.members) == (1, first.members[:2])
+    assert (fast.pack, fast.attempt, fast.members) == (first.pack, 2, first.members[2:])
+    assert not take_in(leadership, first)
+    assert take_in(leadership, slow)
+    assert take_in(leadership, fast)
+    complete(leadership, study_id)
+    assert keys(store, study_id) == EVERY_KEY
+    packs = {pack.id: pack for pack in rows(store, Pack, study_id)}
+    assert [packs[one.pack].charged for one in (slow, fast)] == [0, 0]
+    assert packs[slow.pack].log == f"part of pack {first.pack}\n"
+    assert {tuple(key) for pack in packs.values() for key in pack.members} == set(EVERY_KEY)
+
+
+def test_waiting_pack_is_left_to_faster_slots_near_the_end(store: Store, leadership: Leadership) -> None:
+    study_id, _ = lost(store, leadership)
+    for spared, given in ((10, False), (9, True)):
+        with leadership.transaction() as session:
+            found = accept.lease(session, study_id, replace(SLOW, spared=spared), "cpu-0", NUMERIC_CLASS)
+        assert (found is not None) == given
+
+
+def test_waiting_pack_is_shared_at_the_end(store: Store, leadership: Leadership) -> None:
+    study_id, first = lost(store, leadership)
+    four = Capacity(8, 8, at_once=1, share=0.25)
+    leases = [lease(leadership, study_id, four) for _ in range(9)]
+    assert [len(one.members) for one in leases] == [2, *[1] * 8]
+    assert leases[0].members == first.members[:2]
+    assert sorted(member.key for one in leases for member in one.members) == EVERY_KEY
 
 
 def test_completed_study_goes_on_when_it_is_extended(store: Store, leadership: Leadership) -> None:

@@ -1,7 +1,12 @@
 """Packs that fail: halved along a fixed tree until the culprit stands alone, which ends with its evidence."""
 
+import itertools
+import math
+from collections.abc import Sequence
+
 import pytest
 from service_data import (
+    MANY,
     charge,
     complete,
     lease,
@@ -15,6 +20,7 @@ from service_data import (
 
 from service.dispatch.leader import Leadership
 from service.dispatch.quarantine import LONE_TRIES, TRIES, Fate, fate
+from service.planner import Capacity
 from service.reports import comparison_document, comparison_request
 from service.store.engine import Store
 from service.store.tables import Cell, Pack, Replicate
@@ -32,20 +38,23 @@ def test_fate_for_every_case(members: int, charged: int, fits: bool) -> None:
     assert fate(members, charged, fits) is expected
 
 
-def storm(leadership: Leadership, study_id: str, culprits: set[tuple[int, int, int]]) -> int:
+def storm(
+    leadership: Leadership, study_id: str, culprits: set[tuple[int, int, int]], slots: Sequence[Capacity] = (MANY,)
+) -> int:
     """Train until nothing is pending, on workers that die of any pack with a culprit; how often one died."""
     deaths = 0
-    while True:
+    for capacity in itertools.cycle(slots):
         try:
-            found = lease(leadership, study_id)
+            found = lease(leadership, study_id, capacity)
         except AssertionError:
-            return deaths
+            break
         if culprits & {member.key for member in found.members}:
             deaths += 1
             assert deaths < 100, "it never ends"
             assert charge(leadership, found, f"died of death {deaths}") is not None
         else:
             assert take_in(leadership, found)
+    return deaths
 
 
 def test_culprit_alone_is_quarantined_and_the_rest_completes(store: Store, leadership: Leadership) -> None:
@@ -96,6 +105,28 @@ def test_pack_is_tried_again_before_it_is_halved(store: Store, leadership: Leade
         ("waiting", 2, 0),
     ]
     assert packs[0].members == packs[1].members + packs[2].members
+
+
+@pytest.mark.parametrize("culprit", [(0, 0, 0), (3, 1, 1), (4, 3, 3)])
+@pytest.mark.parametrize("networks", [(64, 1, 1), (64, 3, 3), range(64, 0, -1)])
+def test_culprit_is_found_as_soon_when_slots_take_parts_of_its_pack(
+    store: Store, leadership: Leadership, culprit: tuple[int, int, int], networks: Sequence[int]
+) -> None:
+    study_id = opened(store, leadership, folds_used=4, runs=4)
+    deaths = storm(leadership, study_id, {culprit}, [Capacity(most, most, at_once=most) for most in networks])
+    assert row(store, study_id).done == 80
+    failed = [one for one in rows(store, Replicate, study_id) if one.outcome == "failed"]
+    assert [(one.cell, one.fold, one.run) for one in failed] == [culprit]
+    assert deaths <= TRIES * math.ceil(math.log2(64)) + LONE_TRIES
+    (alone,) = [pack for pack in rows(store, Pack, study_id) if pack.state == "quarantined"]
+    assert alone.log.count("died of death") == alone.charged == LONE_TRIES
+
+
+def test_pair_that_killed_a_worker_is_not_divided_for_a_slot(store: Store, leadership: Leadership) -> None:
+    study_id = opened(store, leadership)
+    first = lease(leadership, study_id, size(2))
+    charge(leadership, first, "KilledWorker")
+    assert lease(leadership, study_id, size(1)).members == first.members
 
 
 def test_pack_is_halved_at_once_when_it_does_not_fit(store: Store, leadership: Leadership) -> None:
