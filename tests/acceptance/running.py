@@ -64,11 +64,13 @@ SLOW = STORM | {"name": "slow", "epochs": 60}
 def eventually(look: Callable[[], Found], seconds: float, what: str) -> Found:
     """The first true value of `look`; fails after so many seconds."""
     end = time.monotonic() + seconds
+    pause = 0.02
     while time.monotonic() < end:
         found = look()
         if found:
             return found
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(1.2 * pause, 0.2)
     raise AssertionError(f"not within {seconds:g} s: {what}")
 
 

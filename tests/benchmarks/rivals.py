@@ -184,11 +184,9 @@ def main() -> int:
     about = {"n": rounds, "threads": options.threads, "device": device_name("cpu"), "python": platform.python_version()}
     if options.json:
         print(json.dumps(about | {"versions": packages, "rivals": [asdict(f) for f in figures]}, indent=2))
-    elif options.markdown:
-        print(markdown(figures))
     else:
         print(", ".join(f"{name} {value}" for name, value in (about | packages).items()))
-        print(table(figures))
+        print(markdown(figures) if options.markdown else table(figures))
     return 0
 
 

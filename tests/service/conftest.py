@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from service_data import Service, TestClient, leader
 
 from service.api.context import Context
@@ -29,6 +30,13 @@ def leadership(store: Store) -> Iterator[Leadership]:
     held = leader(store)
     yield held
     held.release()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_tracebacks() -> None:
+    """As services write them; structlog's own show every local variable, which takes seconds."""
+    plain: Any = structlog.dev.plain_traceback
+    structlog.configure([structlog.processors.add_log_level, structlog.dev.ConsoleRenderer(exception_formatter=plain)])
 
 
 @pytest.fixture(scope="session")
