@@ -18,7 +18,7 @@ EXAMPLE = {
     "model": "paper-cnn",
     "loss": "dual-process",
     "prescribed": "golden",
-    "grid": {"learning_rate": {"factor": 1.6, "steps": 3}, "momentum": {"factor": 1.6, "steps": 3}},
+    "grid": {"learning_rate": {"factor": 1.6, "steps": 2}, "momentum": {"factor": 1.6, "steps": 2}},
     "references": ["matlab", "pytorch", "plain", "same-effective-rate", "no-momentum"],
     "folds": 10,
     "folds_used": 1,
