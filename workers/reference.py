@@ -1,5 +1,6 @@
 """The reference engine: one plain `nn.Module` at a time, the truth that every packed engine is held against."""
 
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -104,10 +105,11 @@ class Reference:
     ) -> list[TrainingResult]:
         """See `workers.engine.Engine.train`."""
         folds = {fold: fold_tensors(dataset, fold, device) for fold in sorted({c.fold for c in configs})}
-        at_once = self.at_once(device, threads)
+        at_once, stop = self.at_once(device, threads), threading.Event()
+        until_stopped = Hooks(hooks.epoch_done, lambda: stop.is_set() or hooks.cancelled())
 
         def one(config: TrainingConfig) -> TrainingResult:
-            return train_one(config, folds[config.fold], dataset.classes, device, hooks)
+            return train_one(config, folds[config.fold], dataset.classes, device, until_stopped)
 
         before = torch.get_num_threads()
         torch.set_num_threads(1)
@@ -117,7 +119,10 @@ class Reference:
                 torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
                 ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(1,)) as pool,
             ):
-                return list(pool.map(one, configs))
+                try:
+                    return list(pool.map(one, configs))
+                finally:  # Ctrl-C or an error: leaving the pool waits for what trains
+                    stop.set()
         except torch.OutOfMemoryError as error:
             raise DoesNotFit(str(error)) from error
         finally:
