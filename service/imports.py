@@ -13,7 +13,8 @@ from service.store.tables import IdempotencyKey, Pack, Study, now
 from service.submission import study_of_key
 from studies.fields import SpecError
 from studies.spec import StudySpec
-from workers.run import MANIFEST, REPLICATES, SPEC, configs, read_results
+from workers.folder import MANIFEST, SPEC, read_results, whole_lines
+from workers.run import configs
 
 
 def import_folder(store: Store, folder: Path) -> tuple[str, int]:
@@ -35,7 +36,7 @@ def import_folder(store: Store, folder: Path) -> tuple[str, int]:
         spec = StudySpec.from_json_text((folder / SPEC).read_text(encoding="utf-8"))
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         results = list(read_results(folder))
-        sha256 = hashlib.sha256(spec.canonical().encode() + (folder / REPLICATES).read_bytes()).hexdigest()
+        sha256 = hashlib.sha256(spec.canonical().encode() + whole_lines(folder)).hexdigest()
         dataset_sha256, images = str(manifest["dataset_sha256"]), int(manifest["images"])
         seconds = float(manifest["seconds"])
     except (OSError, SpecError, ValueError, KeyError, TypeError) as error:

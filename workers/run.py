@@ -1,30 +1,29 @@
 """`python -m workers.run SPEC.json OUT/`: a whole study on one device, with nothing but numpy and torch.
 
-Writes OUT/spec.json, OUT/replicates.jsonl (one result a line) and OUT/manifest.json. A second run with the same OUT
-goes on where the first stopped, with the same data and the same numeric class or not at all. `goldenbench import OUT/`
-takes the results into a store.
+Writes OUT/spec.json, OUT/replicates.jsonl (one result a line) and OUT/manifest.json, which `workers.folder` keeps. A
+second run with the same OUT goes on where the first stopped, once it has, with the same data and the same numeric class
+or not at all. `goldenbench import OUT/` takes the results into a store.
 """
 
 import argparse
 import json
-import os
 import platform
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from studies.datasets.errors import DatasetError, DatasetUnavailable
 from studies.datasets.load import PreparedDataset, load
 from studies.grid import cells
-from studies.results import TrainingResult
 from studies.spec import StudySpec
 from studies.training import TrainingConfig, training_config
 from workers.devices import available_threads, default_device, device_name
+from workers.engine import DoesNotFit
+from workers.folder import claim, write_manifest, writing
 from workers.train import numeric_class_of, train_pack
-
-SPEC, REPLICATES, MANIFEST = "spec.json", "replicates.jsonl", "manifest.json"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,6 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, ValueError, RecursionError, DatasetError) as error:  # SpecError is a ValueError
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (MemoryError, DoesNotFit) as error:
+        told = str(error) or type(error).__name__
+        print(f"error: out of memory, and a smaller --pack needs less: {told}", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -61,8 +64,38 @@ def run(spec: StudySpec, dataset: PreparedDataset, out: Path, device: str, pack_
         pack_size: trainings in one pack, at least 1.
 
     Raises:
-        ValueError: the data set is another one, no engine can train the study here, or `out` holds another study,
-            another data set's results or those of another numeric class.
+        ValueError: the data set is another one, no engine can train the study here, another run writes to `out`, or it
+            holds another study, another data set's results or those of another numeric class.
+        DoesNotFit, MemoryError: a pack is too large for the device.
+    """
+    numeric_class = _check(spec, dataset, device, pack_size)
+    everything = {config.key: config for config in configs(spec)}
+    fixed = {
+        "fingerprint": spec.fingerprint,
+        "dataset_sha256": dataset.sha256,
+        "images": len(dataset.images),
+        "numeric_class": numeric_class,
+    }
+    with writing(out) as lines:
+        manifest, done = claim(out, spec, everything, fixed, _machine(device))
+        before, began = float(manifest["seconds"]), time.monotonic()
+        pending = [config for key, config in everything.items() if key not in done]
+        for at in range(0, len(pending), pack_size):
+            pack = pending[at : at + pack_size]
+            for result in train_pack(pack, dataset, device, engine=spec.engine):
+                lines.write(json.dumps(result.to_json(), allow_nan=False) + "\n")
+            lines.flush()
+            manifest["seconds"] = before + time.monotonic() - began
+            manifest["trained"] = len(done) + at + len(pack)
+            write_manifest(out, manifest)
+            print(f"{manifest['trained']} of {len(everything)} trainings", flush=True)
+
+
+def _check(spec: StudySpec, dataset: PreparedDataset, device: str, pack_size: int) -> str:
+    """Refuse what no training can come of; the numeric class of the results.
+
+    Raises:
+        ValueError: see `run`.
     """
     check_dataset(spec, dataset)
     if spec.racing:
@@ -72,22 +105,17 @@ def run(spec: StudySpec, dataset: PreparedDataset, out: Path, device: str, pack_
     numeric_class = numeric_class_of(spec.model, spec.engine, spec.precision, spec.bn_statistics, device)
     if numeric_class is None:
         raise ValueError(f"engine {spec.engine} cannot train {spec.model} in {spec.precision} on {device}")
-    out.mkdir(parents=True, exist_ok=True)
-    _claim(spec, out)
-    manifest = _manifest(spec, dataset, numeric_class, device, out / MANIFEST)
-    before, began = float(manifest["seconds"]), time.monotonic()
-    done = {result.key for result in read_results(out)}
-    pending = [config for config in configs(spec) if config.key not in done]
-    with (out / REPLICATES).open("a", encoding="utf-8") as lines:
-        for at in range(0, len(pending), pack_size):
-            pack = pending[at : at + pack_size]
-            for result in train_pack(pack, dataset, device, engine=spec.engine):
-                lines.write(json.dumps(result.to_json(), allow_nan=False) + "\n")
-            lines.flush()
-            manifest["seconds"] = before + time.monotonic() - began
-            manifest["trained"] = len(done) + at + len(pack)
-            _replace(out / MANIFEST, json.dumps(manifest, indent=2))
-            print(f"{len(done) + at + len(pack)} of {len(done) + len(pending)} trainings", flush=True)
+    return numeric_class
+
+
+def _machine(device: str) -> dict[str, str | int | float]:
+    """What a manifest says of where and when the first training was started."""
+    return {
+        "device": device_name(device),
+        "threads": available_threads(),
+        "python": platform.python_version(),
+        "started": time.time(),
+    }
 
 
 def configs(spec: StudySpec) -> Iterator[TrainingConfig]:
@@ -103,69 +131,15 @@ def check_dataset(spec: StudySpec, dataset: PreparedDataset) -> None:
     """Refuse a prepared data set that is not the study's.
 
     Raises:
-        ValueError: another name, or another number of folds.
+        ValueError: another name, another number of folds, or fewer training images than one batch.
     """
     if (dataset.name, dataset.n_folds) != (spec.dataset, spec.folds):
         raise ValueError(
             f"the study wants {spec.dataset} in {spec.folds} folds, the file has {dataset.name} in {dataset.n_folds}"
         )
-
-
-def read_results(out: Path) -> Iterator[TrainingResult]:
-    """The results in a folder; a last line that a crash cut short is removed from the file."""
-    path = out / REPLICATES
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        os.truncate(path, len(whole))
-    for line in whole.splitlines():
-        yield TrainingResult.from_json(json.loads(line))
-
-
-def _claim(spec: StudySpec, out: Path) -> None:
-    path = out / SPEC
-    if path.exists():
-        if StudySpec.from_json_text(path.read_text(encoding="utf-8")).fingerprint != spec.fingerprint:
-            raise ValueError(f"{path} is another study; use an empty folder")
-        return
-    if (out / REPLICATES).exists():
-        raise ValueError(f"{out} holds results of an unknown study; use an empty folder")
-    _replace(path, spec.canonical())
-
-
-def _manifest(spec: StudySpec, dataset: PreparedDataset, numeric_class: str, device: str, path: Path) -> dict[str, Any]:
-    """The manifest so far; written before the first training, so that a second run knows what the first used."""
-    fixed = {
-        "fingerprint": spec.fingerprint,
-        "dataset_sha256": dataset.sha256,
-        "images": len(dataset.images),
-        "numeric_class": numeric_class,
-    }
-    if path.exists():
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        for name, wanted in fixed.items():
-            if found.get(name) != wanted:
-                raise ValueError(f"{path} has {name} {found.get(name)}, not {wanted}; use an empty folder")
-        return found
-    manifest = fixed | {
-        "device": device_name(device),
-        "threads": available_threads(),
-        "python": platform.python_version(),
-        "started": time.time(),
-        "seconds": 0.0,
-        "trained": 0,
-    }
-    _replace(path, json.dumps(manifest, indent=2))
-    return manifest
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_suffix(".part")
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(path)
+    images = len(dataset.images) - int(np.bincount(dataset.folds)[: spec.folds_used].max())
+    if images < spec.batch_size:
+        raise ValueError(f"batch_size must be at most the {images} training images of a fold, not {spec.batch_size}")
 
 
 def _prepared(spec: StudySpec, data: Path) -> PreparedDataset:

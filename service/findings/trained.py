@@ -13,7 +13,7 @@ from studies.comparison.table import ScoreTable
 from studies.grid import Cell, cells
 from studies.pair_answer import Member
 from studies.spec import StudySpec
-from workers.run import MANIFEST, SPEC, read_results
+from workers.folder import MANIFEST, SPEC, read_results
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from tests.cluster.containers import command_of
 from tests.cluster.deployment import DATABASE, Database, Deployment
 from tests.cluster.hosts import NotAllowed, Wire
 from tests.private_postgresql import PostgreSQL
-from workers.run import read_results
+from workers.folder import read_results
 
 URL = "http://127.0.0.1:8765"
 SPEC = STORM | {"name": "three hosts", "epochs": 4}

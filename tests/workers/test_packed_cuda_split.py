@@ -19,8 +19,8 @@ from studies.datasets.load import PreparedDataset, from_arrays
 from studies.models.paper_cnn import PaperCnn
 from studies.spec import StudySpec
 from studies.training import TrainingConfig
+from workers.folder import read_results
 from workers.packed_cuda import PackedCuda
-from workers.run import read_results
 from workers.train import AUTOMATIC
 
 pytestmark = needs_triton

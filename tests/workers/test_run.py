@@ -1,6 +1,5 @@
 """`python -m workers.run`: a whole study on one device, and again after whatever happened to it."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -9,72 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from worker_data import bits, toy
+from run_folder import STUDY, TOTAL, Folder, dataset, refused
+from worker_data import bits
 
-from studies.datasets.load import PreparedDataset
 from studies.grid import cells
 from studies.results import TrainingResult
 from studies.spec import StudySpec
 from workers import run
+from workers.folder import MANIFEST, REPLICATES, SPEC, read_results
 from workers.train import numeric_class_of, train_pack
-
-STUDY: dict[str, Any] = {
-    "name": "small",
-    "dataset": "rotated-digits",
-    "loss": "dual-process",
-    "prescribed": {"learning_rate": 0.05, "momentum": 0.5},
-    "grid": {"learning_rate": {"factor": 2, "steps": 1}, "momentum": {"values": [0.5]}},
-    "references": ["plain"],
-    "folds": 3,
-    "folds_used": 2,
-    "runs": 2,
-    "epochs": 2,
-    "batch_size": 32,
-    "engine": "reference",
-}
-TOTAL = 4 * 2 * 2
-
-
-def dataset() -> PreparedDataset:
-    return toy("rotated-digits")
-
-
-class Folder:
-    """A specification, its data and a folder for results."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.out = path, path / "out"
-        np.savez_compressed(path / "data.npz", allow_pickle=False, **dataset().arrays())
-        self.write()
-
-    def write(self, **changes: Any) -> None:
-        (self.path / "spec.json").write_text(json.dumps(STUDY | changes), encoding="utf-8")
-
-    def arguments(self, *more: str) -> list[str]:
-        data = [] if "--dataset" in more else ["--dataset", str(self.path / "data.npz")]
-        return [str(self.path / "spec.json"), str(self.out), *data, "--device", "cpu", *more]
-
-    def run(self, *more: str) -> int:
-        """In this process."""
-        return run.main(self.arguments(*more))
-
-    def start(self, *more: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "workers.run", *self.arguments(*more)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    @property
-    def lines(self) -> Path:
-        return self.out / run.REPLICATES
-
-    def results(self) -> list[TrainingResult]:
-        text = self.lines.read_text(encoding="utf-8")
-        return [TrainingResult.from_json(json.loads(line)) for line in text.splitlines()]
-
-    def manifest(self) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads((self.out / run.MANIFEST).read_text(encoding="utf-8"))
-        return document
 
 
 @pytest.fixture
@@ -95,14 +38,14 @@ def test_a_study_lies_on_disk_when_the_command_ends(folder: Folder, calm: list[T
     assert out.splitlines() == [f"{n} of {TOTAL} trainings" for n in (5, 10, 15, TOTAL)]
     assert bits(folder.results()) == calm
     spec = StudySpec.from_json(STUDY)
-    assert StudySpec.from_json_text((folder.out / run.SPEC).read_text(encoding="utf-8")) == spec
+    assert StudySpec.from_json_text((folder.out / SPEC).read_text(encoding="utf-8")) == spec
     manifest = folder.manifest()
     assert manifest["fingerprint"] == spec.fingerprint
     assert manifest["dataset_sha256"] == dataset().sha256
     assert manifest["numeric_class"] == calm[0].numeric_class
     assert manifest["trained"] == TOTAL
     assert manifest["seconds"] > 0
-    assert sorted(path.name for path in folder.out.iterdir()) == [run.MANIFEST, run.REPLICATES, run.SPEC]
+    assert sorted(path.name for path in folder.out.iterdir()) == [MANIFEST, REPLICATES, SPEC]
 
 
 def test_every_cell_fold_and_run_is_trained_once() -> None:
@@ -162,51 +105,6 @@ def test_a_finished_study_is_left_as_it_is(folder: Folder, capsys: pytest.Captur
     assert capsys.readouterr().out == ""
 
 
-def refused(folder: Folder, capsys: pytest.CaptureFixture[str], *more: str) -> str:
-    """What a refused run says; it changes nothing."""
-    before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
-    assert folder.run(*more) == 2
-    assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == before
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("error: ")
-    assert captured.err.count("\n") == 1
-    return captured.err
-
-
-@pytest.fixture
-def finished(folder: Folder, capsys: pytest.CaptureFixture[str]) -> Folder:
-    assert folder.run() == 0
-    capsys.readouterr()
-    return folder
-
-
-def test_another_studys_folder_is_refused(finished: Folder, capsys: pytest.CaptureFixture[str]) -> None:
-    finished.write(epochs=3)
-    assert "is another study; use an empty folder" in refused(finished, capsys)
-
-
-def test_results_without_their_study_are_refused(finished: Folder, capsys: pytest.CaptureFixture[str]) -> None:
-    (finished.out / run.SPEC).unlink()
-    assert "results of an unknown study" in refused(finished, capsys)
-
-
-def test_other_data_of_the_same_name_are_refused(finished: Folder, capsys: pytest.CaptureFixture[str]) -> None:
-    other = finished.path / "other.npz"
-    np.savez_compressed(other, allow_pickle=False, **toy("rotated-digits", images=252).arrays())
-    said = refused(finished, capsys, "--dataset", str(other))
-    assert f"has dataset_sha256 {dataset().sha256}, not {toy('rotated-digits', images=252).sha256}" in said
-
-
-def test_results_of_another_numeric_class_are_refused(finished: Folder, capsys: pytest.CaptureFixture[str]) -> None:
-    manifest = finished.manifest() | {"numeric_class": "reference-1 torch-1.0 fp32 NVIDIA H200"}
-    (finished.out / run.MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
-    finished.lines.write_bytes(b"")
-    assert "has numeric_class reference-1 torch-1.0 fp32 NVIDIA H200, not reference-1 torch-" in refused(
-        finished, capsys
-    )
-
-
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -261,8 +159,8 @@ def test_a_missing_gpu_is_said(
 
 def test_a_batch_larger_than_a_fold_is_refused(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
     folder.write(batch_size=1000)
-    assert folder.run() == 2
-    assert "batch_size must be at most the 160 training images of a fold" in capsys.readouterr().err
+    assert "batch_size must be at most the 160 training images of a fold, not 1000" in refused(folder, capsys)
+    assert not folder.out.exists()
 
 
 def test_the_engine_of_the_study_is_used(folder: Folder) -> None:
@@ -316,11 +214,11 @@ def test_preparing_data_without_its_libraries_says_what_to_do(folder: Folder) ->
 
 
 def test_reading_results_is_lazy_about_a_folder_without_any(tmp_path: Path) -> None:
-    assert list(run.read_results(tmp_path)) == []
+    assert list(read_results(tmp_path)) == []
 
 
 def test_results_on_disk_keep_every_bit(folder: Folder, calm: list[TrainingResult]) -> None:
     assert folder.run() == 0
-    again = list(run.read_results(folder.out))
+    again = list(read_results(folder.out))
     assert [replace(result, seconds=0.0) for result in again] == calm
     assert time.time() > folder.manifest()["started"] > 1.7e9
