@@ -15,8 +15,10 @@ RATES = {
     ("reference", "cuda"): 0.08,
     ("packed-cuda", "cuda"): 0.4,
 }
-"""Trainings per second, of 30 epochs of 9,000 images, for each network that is trained at once (docs/benchmarks.md;
-of packed-cuda by counting). They order the numeric classes before anything is measured, so tenfold is what counts."""
+"""Trainings per second, of PAPER_IMAGES images, for each network that is trained at once (docs/benchmarks.md; of
+packed-cuda by counting). They order the numeric classes before anything is measured, so tenfold is what counts."""
+PAPER_IMAGES = 30 * 9_000
+"""That a training of the paper's task sees: epochs times training images."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,18 @@ def offer(engine: Engine, numeric_class: str, device: str, threads: int) -> Offe
         networks=max(at_once, min(MOST_MEMBERS, fit)),
         rate=at_once * RATES[engine.name, device],
     )
+
+
+def members_for(seconds: float, offered: Offer, images: int) -> int:
+    """How many networks make a pack of about that length, by the rule of thumb; no part of the device idles at its end.
+
+    Args:
+        seconds: above 0.
+        offered: what trains them.
+        images: that a training sees, epochs times training images, at least 1.
+    """
+    rounds = round(seconds * offered.rate * PAPER_IMAGES / images / offered.at_once)
+    return min(max(1, rounds) * offered.at_once, offered.networks)
 
 
 def memory_bytes(device: str) -> int:

@@ -1,4 +1,4 @@
-"""A folder of results: spec.json, manifest.json and replicates.jsonl, one result a line. One run at a time writes it."""
+"""Folders of results: spec.json, manifest.json and replicates.jsonl, one result a line. One run at a time writes."""
 
 import errno
 import fcntl

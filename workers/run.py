@@ -8,6 +8,7 @@ or not at all. `goldenbench import OUT/` takes the results into a store.
 import argparse
 import json
 import platform
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -20,21 +21,22 @@ from studies.datasets.load import PreparedDataset, load
 from studies.grid import cells
 from studies.spec import StudySpec
 from studies.training import TrainingConfig, training_config
+from workers.capacity import members_for
 from workers.devices import available_threads, default_device, device_name
 from workers.engine import DoesNotFit
-from workers.folder import claim, write_manifest, writing
-from workers.train import numeric_class_of, train_pack
+from workers.folder import claim, whole_lines, write_manifest, writing
+from workers.train import numeric_class_of, offer_of, train_pack
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0 when every replicate is on disk, 2 for input that cannot be used."""
+    """Run the command; 0 when every replicate is on disk, 2 for input that cannot be used, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m workers.run", description=__doc__.partition("\n")[0])
     parser.add_argument("spec", type=Path, help="study specification (JSON)")
     parser.add_argument("out", type=Path, help="folder for the results")
     parser.add_argument("--dataset", type=Path, help="prepared .npz (default: prepare it; needs scikit-learn)")
     parser.add_argument("--data", type=Path, default=Path("var"), help="data folder for preparing (default: var)")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
-    parser.add_argument("--pack", type=int, default=121, help="trainings in one pack (default: 121)")
+    parser.add_argument("--pack", type=int, help="trainings between two writes to disk (default: about a minute's)")
     options = parser.parse_args(arguments)
     try:
         spec = StudySpec.from_json_text(options.spec.read_text(encoding="utf-8"))
@@ -46,6 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, ValueError, RecursionError, DatasetError) as error:  # SpecError is a ValueError
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        stored = whole_lines(options.out).count(b"\n")
+        print(f"stopped with {stored} results in {options.out}; the same command goes on from there", file=sys.stderr)
+        return 128 + signal.SIGINT
     except (MemoryError, DoesNotFit) as error:
         told = str(error) or type(error).__name__
         print(f"error: out of memory, and a smaller --pack needs less: {told}", file=sys.stderr)
@@ -53,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def run(spec: StudySpec, dataset: PreparedDataset, out: Path, device: str, pack_size: int) -> None:
+def run(spec: StudySpec, dataset: PreparedDataset, out: Path, device: str, pack_size: int | None = None) -> None:
     """Train every replicate of a study that is not in `out` yet.
 
     Args:
@@ -61,7 +67,8 @@ def run(spec: StudySpec, dataset: PreparedDataset, out: Path, device: str, pack_
         dataset: prepared for the study's number of folds.
         out: folder of the results; made if it is missing.
         device: `cpu` or `cuda`.
-        pack_size: trainings in one pack, at least 1.
+        pack_size: trainings in one pack, at least 1; by default as many as take about a minute, for what ends a run in
+            the middle of a pack loses it.
 
     Raises:
         ValueError: the data set is another one, no engine can train the study here, another run writes to `out`, or it
@@ -69,6 +76,7 @@ def run(spec: StudySpec, dataset: PreparedDataset, out: Path, device: str, pack_
         DoesNotFit, MemoryError: a pack is too large for the device.
     """
     numeric_class = _check(spec, dataset, device, pack_size)
+    size = pack_size or _minute(spec, dataset, device)
     everything = {config.key: config for config in configs(spec)}
     fixed = {
         "fingerprint": spec.fingerprint,
@@ -80,8 +88,8 @@ def run(spec: StudySpec, dataset: PreparedDataset, out: Path, device: str, pack_
         manifest, done = claim(out, spec, everything, fixed, _machine(device))
         before, began = float(manifest["seconds"]), time.monotonic()
         pending = [config for key, config in everything.items() if key not in done]
-        for at in range(0, len(pending), pack_size):
-            pack = pending[at : at + pack_size]
+        for at in range(0, len(pending), size):
+            pack = pending[at : at + size]
             for result in train_pack(pack, dataset, device, engine=spec.engine):
                 lines.write(json.dumps(result.to_json(), allow_nan=False) + "\n")
             lines.flush()
@@ -91,7 +99,7 @@ def run(spec: StudySpec, dataset: PreparedDataset, out: Path, device: str, pack_
             print(f"{manifest['trained']} of {len(everything)} trainings", flush=True)
 
 
-def _check(spec: StudySpec, dataset: PreparedDataset, device: str, pack_size: int) -> str:
+def _check(spec: StudySpec, dataset: PreparedDataset, device: str, pack_size: int | None) -> str:
     """Refuse what no training can come of; the numeric class of the results.
 
     Raises:
@@ -100,12 +108,19 @@ def _check(spec: StudySpec, dataset: PreparedDataset, device: str, pack_size: in
     check_dataset(spec, dataset)
     if spec.racing:
         raise ValueError("racing must be false here: only the service drops cells between rounds")
-    if pack_size < 1:
+    if pack_size is not None and pack_size < 1:
         raise ValueError(f"pack must be at least 1, not {pack_size}")
     numeric_class = numeric_class_of(spec.model, spec.engine, spec.precision, spec.bn_statistics, device)
     if numeric_class is None:
         raise ValueError(f"engine {spec.engine} cannot train {spec.model} in {spec.precision} on {device}")
     return numeric_class
+
+
+def _minute(spec: StudySpec, dataset: PreparedDataset, device: str) -> int:
+    """Trainings that take a device about a minute."""
+    offered = offer_of(spec.model, spec.engine, spec.precision, spec.bn_statistics, device)
+    assert offered is not None, "_check has found an engine"
+    return members_for(60, offered, spec.epochs * int((dataset.folds != 0).sum()))
 
 
 def _machine(device: str) -> dict[str, str | int | float]:

@@ -15,9 +15,6 @@ from studies.spec import StudySpec
 from workers.devices import default_device
 from workers.run import run
 
-PACK = 121
-"""Trainings between two writes to disk."""
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command."""
@@ -47,7 +44,7 @@ def train_study(name: str, spec: StudySpec, data: Path) -> None:
     """Train what is missing of one study into DATA/findings/NAME."""
     print(f"{name}: {network_epochs(spec)} network-epochs", flush=True)
     file = prepare(spec.dataset, spec.folds, data)
-    run(spec, load(file.path, file.sha256), data / "findings" / name, default_device(), PACK)
+    run(spec, load(file.path, file.sha256), data / "findings" / name, default_device())
 
 
 if __name__ == "__main__":

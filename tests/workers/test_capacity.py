@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from workers.capacity import MOST_MEMBERS, RATES, Offer, offer
+from workers.capacity import MOST_MEMBERS, PAPER_IMAGES, RATES, Offer, members_for, offer
 from workers.engine import Engine
 from workers.packed_cpu import PackedCpu
 from workers.packed_cuda import PackedCuda
@@ -59,3 +59,20 @@ def test_every_engine_has_a_rate_where_it_runs(monkeypatch: pytest.MonkeyPatch) 
     assert {name for name, _ in RATES} == {engine.name for engine in ENGINES}
     rates = [offered(monkeypatch, engine, "cpu").rate for engine in (PackedCpu(), Reference())]
     assert rates == sorted(rates, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "images", "members"),
+    [
+        (60, PAPER_IMAGES, 38),  # 2 at once, 0.64 per second
+        (60, PAPER_IMAGES // 10, 384),
+        (60, PAPER_IMAGES * 100, 2),  # never less than trains at once
+        (60, 320, 1_000),  # nor more than fits
+    ],
+)
+def test_a_packs_length_is_chosen_by_the_rule_of_thumb(seconds: float, images: int, members: int) -> None:
+    assert members_for(seconds, Offer("class", at_once=2, networks=1_000, rate=0.64), images) == members
+
+
+def test_a_minute_of_a_gpu_is_whole_rounds_of_its_multiprocessors(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert members_for(60, offered(monkeypatch, PackedCuda(), "cuda"), PAPER_IMAGES) == 24 * MULTIPROCESSORS

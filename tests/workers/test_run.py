@@ -16,6 +16,7 @@ from studies.grid import cells
 from studies.results import TrainingResult
 from studies.spec import StudySpec
 from workers import run
+from workers.engine import DoesNotFit
 from workers.folder import MANIFEST, REPLICATES, SPEC, read_results
 from workers.train import numeric_class_of, train_pack
 
@@ -161,6 +162,35 @@ def test_a_batch_larger_than_a_fold_is_refused(folder: Folder, capsys: pytest.Ca
     folder.write(batch_size=1000)
     assert "batch_size must be at most the 160 training images of a fold, not 1000" in refused(folder, capsys)
     assert not folder.out.exists()
+
+
+def test_results_are_written_about_every_minute(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[float, int]] = []
+
+    def members_for(seconds: float, offered: object, images: int) -> int:
+        asked.append((seconds, images))
+        return 7
+
+    packs: list[int] = []
+    monkeypatch.setattr(run, "members_for", members_for)
+    monkeypatch.setattr(run, "print", lambda text, **_: packs.append(int(text.split()[0])), raising=False)
+    assert folder.run() == 0
+    assert packs == [7, 14, TOTAL]
+    assert asked == [(60, 2 * 160)]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(MemoryError(), "MemoryError"), (DoesNotFit("CUDA out of memory"), "CUDA out of memory")]
+)
+def test_a_pack_that_does_not_fit_is_said(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, told: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(run, "train_pack", full)
+    assert folder.run() == 2
+    assert capsys.readouterr().err == f"error: out of memory, and a smaller --pack needs less: {told}\n"
 
 
 def test_the_engine_of_the_study_is_used(folder: Folder) -> None:
