@@ -6,6 +6,7 @@ within a round, and the median over the rounds is shown.
 
 import argparse
 import json
+import math
 import platform
 import statistics
 import sys
@@ -18,12 +19,13 @@ import numpy as np
 import torch
 
 from studies.datasets.load import PreparedDataset, from_arrays
-from studies.spec import PRECISIONS
+from studies.spec import ENGINES, PRECISIONS
 from studies.training import TrainingConfig
 from workers.bench_eager import LAYOUTS, EagerData, EagerLoop
 from workers.bench_parity import step_error
 from workers.bench_product import pinned, product_gflops
 from workers.devices import available_threads, default_device, device_name
+from workers.engine import DoesNotFit
 from workers.packed_cuda import PackedCuda
 from workers.reference import fold_tensors
 from workers.train import choose_engine, train_pack
@@ -132,9 +134,14 @@ def measure(
         seconds: when to stop, unless fewer than 5 rounds are done.
         engine: `auto` or an engine's name.
         precision: of the pack; the loop's is always fp32.
+
+    Raises:
+        ValueError: there is no such device, engine or number of threads, or the engine cannot train there.
+        DoesNotFit: the device's memory is too small for the pack.
     """
+    _check(device, threads, seconds, engine, precision)
     began = time.monotonic()
-    used = threads or available_threads()
+    used = available_threads() if threads is None else threads
     dataset, config = noise(), replace(CONFIG, precision=precision)
     chosen = choose_engine(config, device, engine)
     configs = [replace(config, cell=cell) for cell in range(_members(chosen.name, device, used))]
@@ -157,6 +164,26 @@ def measure(
         torch.set_num_threads(before)
     parity = step_error(config, dataset, chosen.name, device)
     return _summarise(rounds, chosen.name, device, used, configs, parity, numeric_class)
+
+
+def _check(device: str, threads: int | None, seconds: float, engine: str, precision: str) -> None:
+    """Refuse what cannot be measured.
+
+    Raises:
+        ValueError: names the option and its rule.
+    """
+    if device == "cuda" != default_device():
+        raise ValueError("device must be cpu: torch sees no GPU here")
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, not {threads}")
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"seconds must be finite and at least 0, not {seconds}")
+    if engine not in ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {engine}")
+    try:
+        choose_engine(replace(CONFIG, precision=precision), device, engine)
+    except ValueError as error:
+        raise ValueError(f"engine, precision and device must fit one another: {error}") from error
 
 
 def _members(engine: str, device: str, threads: int) -> int:
@@ -244,7 +271,7 @@ def _versions(engine: str) -> dict[str, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print one figure a line, or JSON."""
+    """Print one figure a line, or JSON; 2 for what cannot be measured."""
     parser = argparse.ArgumentParser(prog="python -m workers.bench", description=__doc__.partition("\n")[0])
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
     parser.add_argument("--threads", type=int, help="default: all processors")
@@ -255,7 +282,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     device = options.device or default_device()
     engine = options.engine or ("auto" if device == "cpu" else PackedCuda.name)
-    figures = asdict(measure(device, options.threads, options.seconds, engine, options.precision))
+    try:
+        figures = asdict(measure(device, options.threads, options.seconds, engine, options.precision))
+    except (ValueError, DoesNotFit) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     if options.json:
         print(json.dumps(figures, indent=2))
         return 0

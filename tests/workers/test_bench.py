@@ -13,6 +13,7 @@ from studies.datasets.load import PreparedDataset
 from workers import bench, bench_kernels, bench_product
 from workers.bench_kernels import kernel_microseconds, line
 from workers.bench_parity import UPDATES, step_error, true_update
+from workers.engine import DoesNotFit
 from workers.native import library
 from workers.triton.shapes import TILES
 
@@ -81,6 +82,42 @@ def test_on_a_gpu_the_packed_engine_is_measured_by_name(monkeypatch: pytest.Monk
         with pytest.raises(SystemExit):
             bench.main([*arguments, "--threads", "3"])
     assert asked == [("cuda", 3, 40, "packed-cuda", "tf32x3"), ("cpu", 3, 40, "auto", "fp32")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--device", "cuda"], "device must be cpu: torch sees no GPU here"),
+        (["--engine", "nonsense"], "engine must be one of auto, packed-cpu, packed-cuda, reference, not nonsense"),
+        (["--engine", "packed-cuda"], "must fit one another: engine packed-cuda cannot train paper-cnn in fp32 on cpu"),
+        (["--precision", "tf32x3"], "must fit one another: engine auto cannot train paper-cnn in tf32x3 on cpu"),
+        (["--threads", "-1"], "threads must be at least 1, not -1"),
+        (["--threads", "0"], "threads must be at least 1, not 0"),
+        (["--seconds", "nan"], "seconds must be finite and at least 0, not nan"),
+        (["--seconds", "inf"], "seconds must be finite and at least 0, not inf"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    monkeypatch.setattr(bench, "default_device", lambda: "cpu")
+    monkeypatch.setattr(bench, "LEAST_ROUNDS", 0)
+    assert bench.main(["--device", "cpu", "--seconds", "0", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.endswith(f"{words}\n")
+    assert said.count("\n") == 1
+
+
+def test_a_pack_that_does_not_fit_the_device_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise DoesNotFit("CUDA out of memory")
+
+    monkeypatch.setattr(bench, "train_pack", full)
+    assert bench.main(["--device", "cpu", "--engine", "reference"]) == 2
+    assert capsys.readouterr().err == "error: CUDA out of memory\n"
 
 
 @needs_triton
