@@ -22,6 +22,7 @@ from studies.datasets.errors import DatasetError
 from studies.datasets.load import PreparedDataset, load
 from studies.golden import LEARNING_RATE, MOMENTUM
 from studies.losses import LOSSES
+from studies.parts import LEARNING_RATE as LEARNING_RATES
 from studies.results import TrainingResult
 from studies.statistics import student_quantile
 from studies.training import TrainingConfig
@@ -128,14 +129,14 @@ def compare(
     )
 
 
-def trainings(loss: str, learning_rate: float, seeds: int, epochs: int, folds: int) -> list[TrainingConfig]:
+def trainings(loss: str, learning_rate: float, seeds: int, epochs: int, folds: int, seed: int) -> list[TrainingConfig]:
     """One training of the paper's network per seed, on each fold in turn, at the derived momentum; all else as studies
     have it by default."""
     return [
         TrainingConfig(
             cell=0,
-            fold=seed % folds,
-            run=seed // folds,
+            fold=pair % folds,
+            run=pair // folds,
             learning_rate=learning_rate,
             momentum=MOMENTUM,
             weight_decay=1e-4,
@@ -144,14 +145,14 @@ def trainings(loss: str, learning_rate: float, seeds: int, epochs: int, folds: i
             epochs=epochs,
             batch_size=128,
             bn_statistics="population",
-            seed=0,
+            seed=seed,
         )
-        for seed in range(seeds)
+        for pair in range(seeds)
     ]
 
 
 def measure(
-    dataset: PreparedDataset, engine: str, *, loss: str, learning_rate: float, seeds: int, epochs: int
+    dataset: PreparedDataset, engine: str, *, loss: str, learning_rate: float, seeds: int, epochs: int, seed: int = 0
 ) -> tuple[Agreement, str]:
     """Train with a packed engine and with the reference, on the engine's device.
 
@@ -159,9 +160,10 @@ def measure(
         dataset: prepared; the images of its smallest fold set the rounding of an accuracy.
         engine: `packed-cpu` or `packed-cuda`.
         loss: a name in `studies.losses.LOSSES`.
-        learning_rate: above 0.
+        learning_rate: as a study may have it.
         seeds: (fold, run) pairs, at least 2.
         epochs: of each training, at least 1.
+        seed: of all of them, as a study has one, at least 0; another gives other weights and orders on the same folds.
 
     Returns:
         The agreement, and the numeric class of the engine.
@@ -169,16 +171,15 @@ def measure(
     Raises:
         ValueError: a number out of its range, or the engine cannot train here.
     """
-    for name, value, least in (("seeds", seeds, 2), ("epochs", epochs, 1)):
+    for name, value, least in (("seeds", seeds, 2), ("epochs", epochs, 1), ("seed", seed, 0)):
         if value < least:
             raise ValueError(f"{name} must be at least {least}, not {value}")
-    if not 0 < learning_rate < math.inf:
-        raise ValueError(f"learning_rate must be above 0 and finite, not {learning_rate}")
+    LEARNING_RATES.read("learning_rate", learning_rate)
     device = "cuda" if engine == PackedCuda.name else "cpu"
     if device == "cuda" != default_device():
         raise ValueError(f"engine {engine} needs a GPU, and torch sees none here")
-    configs = trainings(loss, learning_rate, seeds, epochs, dataset.n_folds)
-    nudged = trainings(loss, learning_rate * (1 + ONE_ROUNDING), seeds, epochs, dataset.n_folds)
+    configs = trainings(loss, learning_rate, seeds, epochs, dataset.n_folds, seed)
+    nudged = [dataclasses.replace(each, learning_rate=learning_rate * (1 + ONE_ROUNDING)) for each in configs]
     found, moved = (train_pack(each, dataset, device, engine=engine) for each in (configs, nudged))
     truth, moved_truth = (train_pack(each, dataset, device, engine=Reference.name) for each in (configs, nudged))
     agreement = compare(
@@ -195,6 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Print one line per loss; 0 if every mean is within the margin, 1 if not, 2 for input that cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m workers.agreement", description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=30, help="(fold, run) pairs (default: 30)")
+    parser.add_argument("--seed", type=int, default=0, help="of all pairs, as a study has one (default: 0)")
     parser.add_argument("--epochs", type=int, default=5, help="of each training (default: 5)")
     parser.add_argument("--loss", choices=tuple(LOSSES), action="append", help="may be repeated (default: all)")
     parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE, help="default: the derived one")
@@ -202,7 +204,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--engine", choices=(PackedCpu.name, PackedCuda.name), default=PackedCpu.name)
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
-    settings = {name: getattr(options, name) for name in ("learning_rate", "seeds", "epochs")}
+    settings = {name: getattr(options, name) for name in ("learning_rate", "seeds", "seed", "epochs")}
     found: list[Agreement] = []
     try:
         dataset = load(options.dataset or _prepared())
@@ -221,7 +223,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if all(agreement.within_margin for agreement in found) else 1
 
 
-def _heading(numeric_class: str, dataset: str, learning_rate: float, seeds: int, epochs: int) -> str:
+def _heading(numeric_class: str, dataset: str, learning_rate: float, seeds: int, seed: int, epochs: int) -> str:
     columns = (
         "loss",
         "reference",
@@ -236,7 +238,8 @@ def _heading(numeric_class: str, dataset: str, learning_rate: float, seeds: int,
     )
     return (
         f"{numeric_class}, python {platform.python_version()}, numpy {np.__version__}\n"
-        f"{dataset}, {seeds} seeds of {epochs} epochs at ({learning_rate:.4g}, {MOMENTUM:.4g}), points of accuracy\n"
+        f"{dataset}, {seeds} seeds of {epochs} epochs at ({learning_rate:.4g}, {MOMENTUM:.4g}), study seed {seed}, "
+        "points of accuracy\n"
         f"{_ROW.format(*columns)}\n"
     )
 

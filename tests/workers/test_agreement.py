@@ -183,7 +183,7 @@ def test_the_command_prints_a_line_per_loss(file: Path, capsys: pytest.CaptureFi
     assert main(["--dataset", str(file), "--seeds", "4", "--epochs", "1", *losses]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("packed-cpu-")
-    assert lines[1] == "rotated-digits, 4 seeds of 1 epochs at (0.01587, 0.874), points of accuracy"
+    assert lines[1] == "rotated-digits, 4 seeds of 1 epochs at (0.01587, 0.874), study seed 0, points of accuracy"
     assert [line.split()[0] for line in lines[2:]] == ["loss", "cross-entropy", "energy"]
     assert all(line.endswith("within 0.1") for line in lines[3:])
 
@@ -201,12 +201,25 @@ def test_the_command_says_by_its_exit_status_that_a_difference_is_not_within_the
     assert (row["loss"], row["n"], row["within_margin"]) == ("sse", 2, False)
 
 
+@built
+def test_another_seed_is_another_sample_and_is_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["--dataset", str(file), "--seeds", "4", "--epochs", "1", "--loss", "cross-entropy", "--json"]
+    found = []
+    for seed in ("0", "1", "1"):
+        assert main([*command, "--seed", seed]) in (0, 1)
+        found.append(json.loads(capsys.readouterr().out))
+    assert [one["seed"] for one in found] == [0, 1, 1]
+    assert found[0]["losses"] != found[1]["losses"] == found[2]["losses"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--seeds", "1"], "seeds must be at least 2, not 1"),
         (["--epochs", "0"], "epochs must be at least 1, not 0"),
-        (["--learning-rate", "nan"], "learning_rate must be above 0 and finite, not nan"),
+        (["--seed", "-1"], "seed must be at least 0, not -1"),
+        (["--learning-rate", "nan"], "learning_rate: must be a finite number > 0 and <= 1e+06, not nan"),
+        (["--learning-rate", "1e39"], "learning_rate: must be a finite number > 0 and <= 1e+06, not 1e+39"),
         (["--dataset", "nowhere.npz"], "nowhere.npz"),
     ],
 )
@@ -214,7 +227,9 @@ def test_unusable_input_is_named(
     file: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--dataset", str(file), *arguments]) == 2
-    assert message in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert message in said
 
 
 def test_the_paper_s_stand_in_is_the_default(
