@@ -25,6 +25,7 @@ from workers.capacity import members_for
 from workers.devices import available_threads, default_device, device_name
 from workers.engine import DoesNotFit
 from workers.folder import claim, whole_lines, write_manifest, writing
+from workers.pace import MINUTE, Pace
 from workers.train import numeric_class_of, offer_of, train_pack
 
 
@@ -76,7 +77,7 @@ def run(spec: StudySpec, dataset: PreparedDataset, out: Path, device: str, pack_
         DoesNotFit, MemoryError: a pack is too large for the device.
     """
     numeric_class = _check(spec, dataset, device, pack_size)
-    size = pack_size or _minute(spec, dataset, device)
+    pace = Pace.fixed(pack_size) if pack_size else _minutes(spec, dataset, device)
     everything = {config.key: config for config in configs(spec)}
     fixed = {
         "fingerprint": spec.fingerprint,
@@ -88,13 +89,16 @@ def run(spec: StudySpec, dataset: PreparedDataset, out: Path, device: str, pack_
         manifest, done = claim(out, spec, everything, fixed, _machine(device))
         before, began = float(manifest["seconds"]), time.monotonic()
         pending = [config for key, config in everything.items() if key not in done]
-        for at in range(0, len(pending), size):
-            pack = pending[at : at + size]
+        at = 0
+        while at < len(pending):
+            pack, started = pending[at : at + pace.members], time.monotonic()
+            at += len(pack)
             for result in train_pack(pack, dataset, device, engine=spec.engine):
                 lines.write(json.dumps(result.to_json(), allow_nan=False) + "\n")
             lines.flush()
+            pace.took(len(pack), time.monotonic() - started)
             manifest["seconds"] = before + time.monotonic() - began
-            manifest["trained"] = len(done) + at + len(pack)
+            manifest["trained"] = len(done) + at
             write_manifest(out, manifest)
             print(f"{manifest['trained']} of {len(everything)} trainings", flush=True)
 
@@ -116,11 +120,12 @@ def _check(spec: StudySpec, dataset: PreparedDataset, device: str, pack_size: in
     return numeric_class
 
 
-def _minute(spec: StudySpec, dataset: PreparedDataset, device: str) -> int:
-    """Trainings that take a device about a minute."""
+def _minutes(spec: StudySpec, dataset: PreparedDataset, device: str) -> Pace:
+    """Packs of about a minute, of which the first, by the rule of thumb, is a quarter."""
     offered = offer_of(spec.model, spec.engine, spec.precision, spec.bn_statistics, device)
     assert offered is not None, "_check has found an engine"
-    return members_for(60, offered, spec.epochs * int((dataset.folds != 0).sum()))
+    images = spec.epochs * int((dataset.folds != 0).sum())
+    return Pace(members_for(MINUTE / 4, offered, images), offered.at_once, offered.networks)
 
 
 def _machine(device: str) -> dict[str, str | int | float]:

@@ -15,7 +15,9 @@ from worker_data import bits
 from studies.grid import cells
 from studies.results import TrainingResult
 from studies.spec import StudySpec
+from studies.training import TrainingConfig
 from workers import run
+from workers.capacity import Offer
 from workers.engine import DoesNotFit
 from workers.folder import MANIFEST, REPLICATES, SPEC, read_results
 from workers.train import numeric_class_of, train_pack
@@ -165,18 +167,40 @@ def test_a_batch_larger_than_a_fold_is_refused(folder: Folder, capsys: pytest.Ca
 
 
 def test_results_are_written_about_every_minute(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first pack by the rule of thumb, the others by what the last one took."""
     asked: list[tuple[float, int]] = []
-
-    def members_for(seconds: float, offered: object, images: int) -> int:
-        asked.append((seconds, images))
-        return 7
-
     packs: list[int] = []
+    clock = Clock()
+
+    def members_for(seconds: float, offered: Offer, images: int) -> int:
+        asked.append((seconds, images))
+        return 4
+
+    def train(pack: list[TrainingConfig], *where: Any, **how: Any) -> list[TrainingResult]:
+        packs.append(len(pack))
+        clock.now += 40 * len(pack)
+        return train_pack(pack, *where, **how)
+
     monkeypatch.setattr(run, "members_for", members_for)
-    monkeypatch.setattr(run, "print", lambda text, **_: packs.append(int(text.split()[0])), raising=False)
+    monkeypatch.setattr(run, "offer_of", lambda *_: Offer("class", at_once=2, networks=100, rate=1.0))
+    monkeypatch.setattr(run, "train_pack", train)
+    monkeypatch.setattr(run, "time", clock)
     assert folder.run() == 0
-    assert packs == [7, 14, TOTAL]
-    assert asked == [(60, 2 * 160)]
+    assert asked == [(15, 2 * 160)]
+    assert packs == [4] + [2] * 6
+
+
+class Clock:
+    """A time that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1e9
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
 
 
 @pytest.mark.parametrize(
