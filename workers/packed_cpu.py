@@ -79,7 +79,7 @@ class PackedCpu:
     """
 
     name = "packed-cpu"
-    version = 1
+    version = 2
     network_bytes = 1 << 20
     """Order and moments of a (fold, run) of its own, 0.5 MB; networks come and go one by one."""
 

@@ -1,5 +1,6 @@
 """The reference engine: one plain `nn.Module` at a time, the truth that every packed engine is held against."""
 
+import itertools
 import threading
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from torch import nn
 from studies import losses, seeds
 from studies.datasets.load import PreparedDataset
 from studies.models import registry
-from studies.models.initial import decayed, initialise
+from studies.models.initial import NORMS, decayed, initialise
 from studies.results import Curve, Outcome, TrainingResult
 from studies.training import TrainingConfig
 from workers.devices import device_name, numeric_class, with_code
@@ -84,7 +85,7 @@ class Reference:
     """Trains each member of a pack alone; several at once, each on one processor thread."""
 
     name = "reference"
-    version = 1
+    version = 2
     network_bytes = 1 << 20
     """Its result, on the processor; networks come and go one by one."""
 
@@ -133,8 +134,9 @@ def train_one(config: TrainingConfig, data: FoldTensors, classes: int, device: s
     """Train one network with stochastic gradient descent with momentum (eq. 27) and score it after each epoch.
 
     The order of the images is drawn once and kept (MATLAB's `Shuffle = once`); the incomplete last batch is dropped.
-    L2 is coupled, on everything but biases. Divergence is a non-finite loss or weight at any step, or a non-finite
-    test loss after an epoch (the last update may leave weights that are finite and whose logits overflow).
+    L2 is coupled, on everything but biases. Divergence is a non-finite loss, weight or batch-norm statistic at any
+    step, or a non-finite test loss after an epoch (the last update may leave weights that are finite and whose logits
+    overflow).
 
     Raises:
         ValueError: fewer training images than one batch.
@@ -172,7 +174,7 @@ def _one_epoch(
     if config.bn_statistics == "population":
         set_population_statistics(model, data.train_images)
     metrics = evaluate(model, data.test_images, data.test_labels, config.loss)
-    return _Epoch(train_loss, metrics) if metrics.finite else None
+    return _Epoch(train_loss, metrics) if metrics.finite and _is_finite(model) else None
 
 
 def start(
@@ -211,7 +213,7 @@ def train_epoch(
     """One pass over the batches.
 
     Returns:
-        The mean training loss before each update, or None if a loss or weight was not finite.
+        The mean training loss before each update, or None if a loss, a weight or a batch-norm statistic was not finite.
     """
     model.train()
     batch_losses = []
@@ -222,8 +224,17 @@ def train_epoch(
         optimizer.step()
         batch_losses.append(value.detach())
     mean = float(torch.stack(batch_losses).double().mean())
-    finite = np.isfinite(mean) and all(bool(p.isfinite().all()) for p in model.parameters())
-    return mean if finite else None
+    return mean if np.isfinite(mean) and _is_finite(model) else None
+
+
+def _is_finite(model: nn.Module) -> bool:
+    """Whether all weights and batch-norm statistics are.
+
+    A variance that overflows float32 makes what it normalises zero, so that losses and weights stay finite.
+    """
+    norms = [norm for norm in model.modules() if isinstance(norm, NORMS)]
+    tensors = itertools.chain(model.parameters(), *(norm.buffers() for norm in norms))
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
 def _result(

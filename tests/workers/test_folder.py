@@ -45,10 +45,10 @@ def test_other_data_of_the_same_name_are_refused(finished: Folder, capsys: pytes
 
 
 def test_results_of_another_numeric_class_are_refused(finished: Folder, capsys: pytest.CaptureFixture[str]) -> None:
-    manifest = finished.manifest() | {"numeric_class": "reference-1 torch-1.0 fp32 NVIDIA H200"}
+    manifest = finished.manifest() | {"numeric_class": "reference-2 torch-1.0 fp32 NVIDIA H200"}
     (finished.out / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
     said = refused(finished, capsys)
-    assert "has numeric_class reference-1 torch-1.0 fp32 NVIDIA H200, not reference-1 torch-" in said
+    assert "has numeric_class reference-2 torch-1.0 fp32 NVIDIA H200, not reference-2 torch-" in said
 
 
 # --- one run at a time

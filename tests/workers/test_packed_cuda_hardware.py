@@ -33,6 +33,7 @@ TYPES = {
     "correct": "*u8",
     "step": "i32",
     "steps": "i32",
+    "terms": "i32",
     **dict.fromkeys(("labels", "counts", "replicate", "kinds", "alive"), "*i32"),
     **dict.fromkeys(("moments", "covariance_w", "deviation", "total", "metrics"), "*fp64"),
 }

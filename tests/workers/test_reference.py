@@ -196,7 +196,7 @@ def test_a_result_agrees_with_itself(dataset: PreparedDataset) -> None:
     assert correct[:80].mean() == found.accuracy
     assert not correct[80:].any()
     assert (found.engine, found.precision) == ("reference", "fp32")
-    assert found.numeric_class.startswith(f"reference-1 torch-{torch.__version__} fp32 cpu ")
+    assert found.numeric_class.startswith(f"reference-2 torch-{torch.__version__} fp32 cpu ")
     assert found.device in found.numeric_class
     assert found.seconds > 0
 

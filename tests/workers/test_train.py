@@ -83,9 +83,9 @@ def test_numeric_classes_are_spelled_as_studies_have_stored_them() -> None:
     rest = f" torch-{torch.__version__} fp32 {device_name('cpu')}"
     native = library.variant(library.usable_isas()[0])
     assert {engine.name: engine.numeric_class("fp32", "cpu").removesuffix(rest) for engine in ENGINES} == {
-        "packed-cpu": f"packed-cpu-{native.isa}-{native.compiler}-1",
-        "reference": "reference-1",
-        "packed-cuda": "packed-cuda-2",
+        "packed-cpu": f"packed-cpu-{native.isa}-{native.compiler}-2",
+        "reference": "reference-2",
+        "packed-cuda": "packed-cuda-3",
     }
 
 

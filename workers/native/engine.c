@@ -190,7 +190,7 @@ static double step(const struct network *net, const struct shape *shape, const s
     const struct parameters parameter = parameters_of(net->parameters);
     struct sums sums = {0};
     struct folded folded;
-    fold(parameter.filters, parameter.scale, parameter.offset, moments, &folded);
+    fold(parameter.filters, parameter.scale, parameter.offset, moments, (double)net->batch * shape->positions, &folded);
     if (!folded.is_finite) return NAN;
     for (int b = 0; b < net->batch; b += BLOCK) {
         int images = net->batch - b < BLOCK ? net->batch - b : BLOCK;
@@ -274,7 +274,8 @@ double EXPORT(train_epoch)(const struct network *net, const int64_t *index, cons
     return finite ? total / batches : NAN;
 }
 
-/* Logits [count][classes] of the images in `index`, with batch statistics replaced by `moments`. */
+/* Logits [count][classes] of the images in `index`, with batch statistics replaced by `moments`; NaN if folded filters
+ * are not finite. */
 void EXPORT(infer)(const struct network *net, const int64_t *index, int64_t count, const struct moments *moments,
                    float *logits) {
     const struct parameters parameter = parameters_of(net->parameters);
@@ -282,8 +283,11 @@ void EXPORT(infer)(const struct network *net, const int64_t *index, int64_t coun
     const struct workspace at = workspace_of(net, &shape);
     struct folded folded;
     unsigned int before = flush_subnormals();
-    fold(parameter.filters, parameter.scale, parameter.offset, moments, &folded);
-    for (int64_t i = 0; i < count; i += BLOCK) {
+    fold(parameter.filters, parameter.scale, parameter.offset, moments, 1, &folded);
+    /* The ReLU would turn what is not a number into zeros. */
+    if (!folded.is_finite)
+        for (int64_t i = 0; i < count * net->classes; i++) logits[i] = NAN;
+    for (int64_t i = 0; folded.is_finite && i < count; i += BLOCK) {
         int images = count - i < BLOCK ? (int)(count - i) : BLOCK;
         forward(net, &shape, &at, &folded, index + i, images);
         for (int b = 0; b < images; b++)

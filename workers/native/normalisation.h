@@ -21,8 +21,9 @@ struct folded {
     int is_finite;
 };
 
+/* `terms`: outputs of a filter that one float32 sum of squares is over. */
 static void fold(const float *filters, const float *scale, const float *offset, const struct moments *moments,
-                 struct folded *out) {
+                 double terms, struct folded *out) {
     double check = 0;
     for (int f = 0; f < FILTERS; f++) {
         const float *w = filters + f * TAPS;
@@ -34,6 +35,8 @@ static void fold(const float *filters, const float *scale, const float *offset, 
             variance += w[i] * along;
             mean += w[i] * moments->mean[i];
         }
+        /* As the reference has it, which adds up squares in float32: beyond it nothing is normalised any more. */
+        check += (float)(terms * variance) * 0.0f;
         /* Rounding may leave a variance of zero a little negative. */
         out->deviation[f] = sqrt((variance < 0 ? 0 : variance) + BN_EPSILON);
         double factor = scale[f] / out->deviation[f];

@@ -93,7 +93,7 @@ class Networks:
         """Score all networks on their test images with their training sets' statistics, without waiting for it."""
         data, tiles, K = self._data, self._tiles, len(self.alive)
         shape, padded = data.shape, data.test_labels.shape[1]
-        self._fold(data.population, 0, 1)
+        self._fold(data.population, 0, 1, 1)
         self._forward(data.test_pixels, self._test_shares, 0, 1, padded)
         scoring.score[(K,)](
             self._test_shares, self.parameters["output.bias"], data.test_labels, data.test_counts, self._rows,
@@ -124,18 +124,18 @@ class Networks:
         """The launches of one training step, by their kernels' names, in their order."""
         data, shape = self._data, self._data.shape
         return {
-            "fold": partial(self._fold, data.moments, step, data.steps),
+            "fold": partial(self._fold, data.moments, step, data.steps, shape.batch * shape.positions),
             "forward": partial(self._forward, data.pixels, self._shares, step, data.steps, shape.batch),
             "train_loss": partial(self._train_loss, step),
             "backward": partial(self._backward, step),
             "unfold_and_move": partial(self._unfold_and_move, step),
         }
 
-    def _fold(self, moments: torch.Tensor, step: int, steps: int) -> None:
+    def _fold(self, moments: torch.Tensor, step: int, steps: int, terms: int) -> None:
         p = self.parameters
         normalisation.fold[(len(self.alive),)](
             p["convolution.weight"], p["norm.weight"], p["norm.bias"], self.alive, self._rows, moments, self._folded,
-            self._covariance_w, self._deviation, step, steps, **self._options(self._tiles.warps),
+            self._covariance_w, self._deviation, step, steps, terms, **self._options(self._tiles.warps),
         )  # fmt: skip
 
     def _forward(self, pixels: torch.Tensor, shares: torch.Tensor, step: int, steps: int, batch: int) -> None:

@@ -26,20 +26,23 @@ EPSILON = tl.constexpr(1e-5)
 BRIGHTEST = tl.constexpr(255.0)
 
 
-@triton.jit(do_not_specialize=["step", "steps"])
-def fold(filters, scale, offset, alive, replicate, moments, folded, covariance_w, deviation, step, steps):
+@triton.jit(do_not_specialize=["step", "steps", "terms"])
+def fold(
+    filters, scale, offset, alive, replicate, moments, folded, covariance_w, deviation, step, steps, terms,
+):  # fmt: skip
     """Folded filters of one network for one batch; grid (K,).
 
     Args:
         filters: [K, 20, 25] float32, w.
         scale, offset: [K, 20] float32, gamma and beta.
-        alive: [K] int32, set to 0 if a folded filter is not finite.
+        alive: [K] int32, set to 0 if a folded filter is not finite, or a variance with `terms`.
         replicate: [K] int32, index of the network's (fold, run).
         moments: [R, steps, 650] float64, mean and covariance of patches in units of the brightest pixel.
         folded: [K, 32, 32] float32, out: taps by filters, for pixels in 0..255; row 25 is the offset.
         covariance_w: [K, 25, 32] float64, out: C w.
         deviation: [K, 32] float64, out: s.
         step, steps: which of how many batches.
+        terms: outputs of a filter that one float32 sum of squares is over.
     """
     k = tl.program_id(0).to(tl.int64)
     if tl.load(alive + k) == 0:
@@ -58,6 +61,9 @@ def fold(filters, scale, offset, alive, replicate, moments, folded, covariance_w
         w_j = tl.load(filters + k * FILTERS * TAPS + column * TAPS + j, mask=is_filter, other=0.0)
         along += row[:, None] * w_j.to(tl.float64)[None, :]
     variance = tl.sum(w * along, 0)
+    # As the reference has it, which adds up squares in float32: beyond it nothing is normalised any more.
+    if tl.sum(tl.where((variance * terms).to(tl.float32) < float("inf"), 0, 1), 0) > 0:
+        tl.store(alive + k, 0)
     # Rounding may leave a variance of zero a little negative; a NaN has to stay one.
     s = tl.sqrt(tl.where(variance < 0, 0.0, variance) + EPSILON)
     gamma = tl.load(scale + k * FILTERS + column, mask=is_filter, other=0.0).to(tl.float64)
