@@ -1,7 +1,8 @@
 """How far one update of a packed engine is from float64."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from workers.packed_cuda import PackedCuda
 from workers.reference import batch_order, fold_tensors
 from workers.triton.shapes import TILES
 
+WITHOUT_EFFECT = "convolution.bias"
+"""Batch norm takes it away again, so packed engines have no such parameter."""
 Updates = dict[str, NDArray[np.float32]]
 """Momentum after one step from rest, of each parameter, flat: the gradient with its weight decay."""
 
@@ -31,6 +34,9 @@ def step_error(config: TrainingConfig, dataset: PreparedDataset, engine: str, de
 
     Returns:
         None for an engine that is not packed: PyTorch's autograd is no one's error but its own.
+
+    Raises:
+        ValueError: see `update_errors`.
     """
     update = UPDATES.get(engine)
     if update is None:
@@ -39,8 +45,26 @@ def step_error(config: TrainingConfig, dataset: PreparedDataset, engine: str, de
     few = np.arange(2 * batch)
     small = from_arrays("few", dataset.images[few], dataset.labels[few], few % 2)
     once = replace(config, fold=0, epochs=1)
-    found, truth = update(once, small, device), true_update(once, small)
-    return max(float(np.abs(found[name] - truth[name]).max() / np.abs(truth[name]).max()) for name in found)
+    return max(update_errors(update(once, small, device), true_update(once, small)).values())
+
+
+def update_errors(found: Mapping[str, NDArray[Any]], truth: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    """Of each parameter, the largest error of its update, relative to the largest entry of the true one.
+
+    Args:
+        found: by parameter, what an engine made.
+        truth: the same in float64; what has no effect is left out of both.
+
+    Raises:
+        ValueError: the parameters are not the same, or a value is not finite; no comparison would show the latter.
+    """
+    found, truth = ({name: of[name] for name in of if name != WITHOUT_EFFECT} for of in (found, truth))
+    if found.keys() != truth.keys():
+        raise ValueError(f"updates must be of {', '.join(truth)}, not of {', '.join(found)}")
+    for name in truth:
+        if not (np.isfinite(found[name]).all() and np.isfinite(truth[name]).all()):
+            raise ValueError(f"the update of {name} is not finite")
+    return {name: float(np.max(np.abs(found[name] - truth[name])) / np.max(np.abs(truth[name]))) for name in truth}
 
 
 def true_update(config: TrainingConfig, dataset: PreparedDataset) -> dict[str, NDArray[np.float64]]:

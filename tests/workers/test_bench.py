@@ -48,6 +48,31 @@ def test_parity_sees_a_wrong_update(monkeypatch: pytest.MonkeyPatch) -> None:
     assert step_error(SMALL, digits(64, 9, 9, 10), "packed-cpu", "cpu") == pytest.approx(1e-3)
 
 
+@built
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"output.weight": np.nan}, "the update of output.weight is not finite"),
+        ({"norm.bias": np.inf}, "the update of norm.bias is not finite"),
+        ({"norm.weight": None}, "updates must be of .* not of "),
+    ],
+)
+def test_parity_sees_what_is_not_finite_or_not_there(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, float | None], words: str
+) -> None:
+    def broken(config: bench.TrainingConfig, dataset: PreparedDataset, device: str) -> dict[str, np.ndarray]:
+        found = true_update(config, dataset)
+        for name, value in change.items():
+            entries = found.pop(name)
+            if value is not None:
+                found[name] = np.append(entries[:-1], value)
+        return found
+
+    monkeypatch.setitem(UPDATES, "packed-cpu", broken)
+    with pytest.raises(ValueError, match=words):
+        step_error(SMALL, digits(64, 9, 9, 10), "packed-cpu", "cpu")
+
+
 def test_yardsticks_are_in_full_float32_but_for_the_product_beside_tf32() -> None:
     before = torch.get_float32_matmul_precision()
     for precision, wanted in (("fp32", "highest"), ("tf32x3", "high")):

@@ -13,6 +13,7 @@ from studies.datasets.load import PreparedDataset, from_arrays
 from studies.models.initial import decayed
 from studies.models.paper_cnn import PaperCnn
 from studies.training import TrainingConfig
+from workers.bench_parity import WITHOUT_EFFECT, update_errors
 from workers.evaluation import set_population_statistics
 from workers.native import library
 from workers.packed_cpu import Member, initial_model, patch_sums, replicate
@@ -82,18 +83,13 @@ def gradients(model: PaperCnn, config: TrainingConfig, dataset: PreparedDataset)
     return {
         name: optimizer.state[parameter]["momentum_buffer"].numpy().ravel()
         for name, parameter in model.named_parameters()
-        if name != "convolution.bias"
+        if name != WITHOUT_EFFECT
     }
 
 
 def member(config: TrainingConfig, dataset: PreparedDataset, isa: str) -> Member:
     variant = library.variant(isa)
     return Member(config, dataset, replicate(config, dataset, variant), variant)
-
-
-def error(measured: NDArray[np.float32], truth: NDArray[np.float64]) -> float:
-    """Largest difference, relative to the largest true value."""
-    return float(np.abs(measured - truth).max() / np.abs(truth).max())
 
 
 def start_model(config: TrainingConfig, dataset: PreparedDataset, logit_scale: float) -> PaperCnn:
@@ -113,9 +109,7 @@ def step_errors(config: TrainingConfig, dataset: PreparedDataset, isa: str, logi
     trained = member(config, dataset, isa)
     trained.assign(model)
     assert trained.train_epoch() is not None
-    found, truth = trained.velocity(), gradients(model.double(), config, dataset)
-    assert found.keys() == truth.keys()
-    return {name: error(found[name], truth[name]) for name in truth}
+    return update_errors(trained.velocity(), gradients(model.double(), config, dataset))
 
 
 def assert_steps_agree(config: TrainingConfig, dataset: PreparedDataset, isa: str, logit_scale: float = 1) -> None:
@@ -153,7 +147,7 @@ def test_one_step_is_as_exact_as_float32_autograd_when_logits_are_huge(mnist_lik
     errors = step_errors(config, mnist_like, ISAS[0], logit_scale=300)
     model = start_model(config, mnist_like, 300)
     truth = gradients(start_model(config, mnist_like, 300).double(), config, mnist_like)
-    plain = {name: error(value, truth[name]) for name, value in gradients(model, config, mnist_like).items()}
+    plain = update_errors(gradients(model, config, mnist_like), truth)
     assert max(errors.values()) <= max(PARITY, 4 * max(plain.values())), (errors, plain)
 
 
@@ -191,8 +185,7 @@ def test_the_step_check_sees_a_wrong_learning_rate_or_batch(usps_like: PreparedD
     model = initial_model(config, 16, 16, 5)
     trained.assign(model)
     trained.train_epoch()
-    truth = gradients(model.double(), config, usps_like)
-    assert error(trained.velocity()["output.weight"], truth["output.weight"]) > 1e-3
+    assert update_errors(trained.velocity(), gradients(model.double(), config, usps_like))["output.weight"] > 1e-3
 
 
 def test_the_weights_move_by_learning_rate_times_velocity(usps_like: PreparedDataset) -> None:

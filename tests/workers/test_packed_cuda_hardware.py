@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_packed_cpu_step import PARITY, digits, error, gradients, start_model
+from test_packed_cpu_step import PARITY, digits, gradients, start_model
 from test_packed_cuda import CONFIG, PACK, WILD, bits, needs_triton
 
 from studies.losses import LOSSES
 from studies.results import Outcome
+from workers.bench_parity import update_errors
 from workers.engine import SILENT
 from workers.packed_cuda import PackedCuda
 from workers.reference import Reference
@@ -146,8 +147,7 @@ def test_one_step_on_a_gpu_equals_float64_autograd(precision: str, loss: str, lo
     networks = Networks([config], [0], Replicates.of([config], DeviceImages.of(dataset, "cuda"), tiles), tiles)
     networks.assign([0], model)
     networks.train_epoch()
-    found, truth = networks.flat(networks.velocity, 0), gradients(model.double(), config, dataset)
-    errors = {name: error(found[name], truth[name]) for name in truth}
+    errors = update_errors(networks.flat(networks.velocity, 0), gradients(model.double(), config, dataset))
     print(f"{precision} {loss} logits x {logit_scale}: {max(errors.values()):.1e}")
     assert max(errors.values()) <= PARITY, errors
 
