@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from worker_data import assert_ends_as_its_curve
 
 from studies.datasets.load import PreparedDataset, from_arrays
 from studies.losses import LOSSES
@@ -91,8 +92,10 @@ def assert_close(found: TrainingResult, truth: TrainingResult, images: int) -> N
     assert (found.key, found.outcome) == (truth.key, truth.outcome)
     for name in ("loss", "train_loss"):
         np.testing.assert_allclose(getattr(found.curve, name), getattr(truth.curve, name), rtol=1e-5)
+        np.testing.assert_allclose(getattr(found, name), getattr(truth, name), rtol=1e-5)
     np.testing.assert_allclose(found.curve.accuracy, truth.curve.accuracy, atol=1.01 / images)
     np.testing.assert_allclose(found.brier, truth.brier, rtol=1e-5)
+    assert_ends_as_its_curve(found)
     different = np.unpackbits(np.bitwise_xor(*(np.frombuffer(r.correct or b"", np.uint8) for r in (found, truth))))
     assert different.sum() <= 1
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from worker_data import assert_ends_as_its_curve
 
 from studies.datasets.load import PreparedDataset, from_arrays
 from studies.losses import LOSSES
@@ -113,8 +114,10 @@ def assert_close(found: TrainingResult, truth: TrainingResult) -> None:
     assert (found.key, found.outcome, found.correct) == (truth.key, truth.outcome, truth.correct)
     for name in ("loss", "train_loss"):
         np.testing.assert_allclose(getattr(found.curve, name), getattr(truth.curve, name), rtol=1e-5)
+        np.testing.assert_allclose(getattr(found, name), getattr(truth, name), rtol=1e-5)
     np.testing.assert_allclose(found.curve.accuracy, truth.curve.accuracy)
     np.testing.assert_allclose(found.brier, truth.brier, rtol=1e-5)
+    assert_ends_as_its_curve(found)
 
 
 def test_a_pack_of_all_losses_and_folds_follows_the_reference(digits: PreparedDataset) -> None:

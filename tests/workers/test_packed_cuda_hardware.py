@@ -15,6 +15,7 @@ import pytest
 import torch
 from test_packed_cpu_step import PARITY, digits, gradients, start_model
 from test_packed_cuda import CONFIG, PACK, WILD, bits, needs_triton
+from worker_data import assert_ends_as_its_curve
 
 from studies.losses import LOSSES
 from studies.results import Outcome
@@ -166,6 +167,7 @@ def test_trainings_on_a_gpu_follow_the_reference_and_repeat_their_bits(precision
         for name in ("loss", "train_loss"):
             np.testing.assert_allclose(getattr(found.curve, name), getattr(truth.curve, name), rtol=1e-5)
         np.testing.assert_allclose(found.curve.accuracy, truth.curve.accuracy, atol=1.01 / 300)
+        assert_ends_as_its_curve(found)
     assert together[3].outcome is Outcome.DIVERGED
     alone = [PackedCuda().train([config], dataset, "cuda", 1, SILENT)[0] for config in configs]
     assert bits(together[:3]) == bits(alone)

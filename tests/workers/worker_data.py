@@ -36,3 +36,9 @@ def toy(name: str = "toy", images: int = 240, folds: int = 3, side: int = 10, cl
 def bits(results: list[TrainingResult]) -> list[TrainingResult]:
     """Everything of results but how long they took."""
     return [replace(result, seconds=0.0) for result in results]
+
+
+def assert_ends_as_its_curve(result: TrainingResult) -> None:
+    """The figures of a finished result are those of its last epoch."""
+    for name in ("accuracy", "loss", "train_loss"):
+        assert getattr(result, name) == getattr(result.curve, name)[-1], name
