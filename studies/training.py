@@ -60,3 +60,18 @@ def training_config(spec: StudySpec, cell: Cell, fold: int, run: int) -> Trainin
         seed=spec.seed,
         precision=spec.precision,
     )
+
+
+def check_batch(model: str, batch_size: int, image_shape: tuple[int, int]) -> None:
+    """Refuse a batch in which batch norm has a single value per channel, and no variance.
+
+    Args:
+        model: a model's name; of models that do not ship only PyTorch knows what reaches their batch norms.
+        batch_size: images in a batch.
+        image_shape: height and width in pixels.
+
+    Raises:
+        ValueError: one image of one position of the filter.
+    """
+    if model == "paper-cnn" and batch_size == 1 and image_shape == (5, 5):
+        raise ValueError("batch_size must be at least 2 for paper-cnn on images of 5 x 5 pixels, not 1")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from studies.datasets.load import PreparedDataset
 from studies.results import TrainingResult
-from studies.training import TrainingConfig
+from studies.training import TrainingConfig, check_batch
 from workers.capacity import Offer, offer
 from workers.devices import available_threads, with_code
 from workers.engine import SILENT, Engine, Hooks
@@ -59,11 +59,13 @@ def train_pack(
         One result per configuration, in order.
 
     Raises:
-        ValueError: no engine fits, or a batch is larger than a training set.
+        ValueError: no engine fits, or a batch is larger than a training set or too small for batch norm.
         Cancelled, DoesNotFit: see `workers.engine`.
     """
     if not configs:
         raise ValueError("a pack has at least one member")
+    for model, batch_size in {(config.model, config.batch_size) for config in configs}:
+        check_batch(model, batch_size, dataset.image_shape)
     chosen = choose_engine(configs[0], device, engine)
     if not all(chosen.supports(config, device) for config in configs):
         raise ValueError(f"engine {chosen.name} cannot train every member of the pack on {device}")

@@ -16,6 +16,7 @@ from studies.datasets.load import load_unchanged
 from studies.datasets.prepare import prepare
 from studies.datasets.prepared_file import PreparedFile
 from studies.spec import StudySpec
+from studies.training import check_batch
 
 MOST_CLASSES = 64
 """Classes that every packed engine takes."""
@@ -65,7 +66,7 @@ class Opening:
             file = self._kept(spec, pinned) or prepare(spec.dataset, spec.folds, self._data)
             if pinned not in (None, file.sha256):
                 raise DatasetError(f"{spec.dataset} has changed since the study began (it was {pinned})")
-            return file, _checked_images(spec, file)
+            return file, checked_images(spec, file)
 
         def opened(found: tuple[PreparedFile, int]) -> None:
             file, images = found
@@ -88,11 +89,16 @@ class Opening:
         self._chores.start(work, opened, failed)
 
 
-def _checked_images(spec: StudySpec, file: PreparedFile) -> int:
-    """The number of images in a file that can serve a study."""
+def checked_images(spec: StudySpec, file: PreparedFile) -> int:
+    """The number of images in a file that can serve a study.
+
+    Raises:
+        DatasetError, ValueError: it cannot.
+    """
     dataset = load_unchanged(file.path, file.sha256)
     if dataset.classes > MOST_CLASSES and spec.engine != "reference":
         raise DatasetError(f"engine must be reference for more than {MOST_CLASSES} classes, not {spec.engine}")
+    check_batch(spec.model, spec.batch_size, dataset.image_shape)
     least = min(len(dataset.split(fold).train_index) for fold in range(spec.folds_used))
     if spec.batch_size > least:
         raise DatasetError(f"batch_size must be at most the {least:,} training images of a fold, not {spec.batch_size}")

@@ -4,10 +4,13 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from worker_data import CONFIG, bits, toy
 
+from studies.datasets.load import PreparedDataset, from_arrays
+from studies.results import Outcome
 from workers.devices import available_threads, device_name
 from workers.engine import SILENT
 from workers.native import library
@@ -60,6 +63,24 @@ def test_by_default_every_processor_is_used(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_empty_pack_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one member"):
         train_pack([], toy())
+
+
+def noise(width: int) -> PreparedDataset:
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 5, width))
+    return from_arrays("noise", pixels, np.arange(24) % 2, np.arange(24) // 2 % 3)
+
+
+@pytest.mark.parametrize("engine", ["auto", "packed-cpu", "packed-cuda", "reference"])
+def test_a_batch_without_a_variance_is_refused_whichever_engine_trains(engine: str) -> None:
+    one = replace(CONFIG, batch_size=1, epochs=1)
+    with pytest.raises(ValueError, match="batch_size must be at least 2 for paper-cnn on images of 5 x 5 pixels"):
+        train_pack([replace(one, batch_size=2), one], noise(5), engine=engine)
+
+
+def test_the_smallest_batches_that_have_a_variance_are_trained() -> None:
+    for batch_size, width in ((2, 5), (1, 6)):
+        (result,) = train_pack([replace(CONFIG, batch_size=batch_size, epochs=1)], noise(width))
+        assert result.outcome is Outcome.FINISHED
 
 
 @built
