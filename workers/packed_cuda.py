@@ -146,6 +146,12 @@ def _groups(configs: Sequence[TrainingConfig], dataset: PreparedDataset) -> list
     return list(groups.values())
 
 
+def _replicates(configs: Sequence[TrainingConfig]) -> tuple[list[TrainingConfig], list[int]]:
+    """One configuration of each (seed, fold, run), and for each of `configs` which of these is its."""
+    distinct = {(config.seed, config.fold, config.run): config for config in configs}
+    return list(distinct.values()), [list(distinct).index((c.seed, c.fold, c.run)) for c in configs]
+
+
 def _train_group(
     configs: Sequence[TrainingConfig], images: DeviceImages, device: str, tiles: Tiles, hooks: Hooks
 ) -> list[TrainingResult]:
@@ -158,11 +164,10 @@ def _train_group(
     from workers.triton.networks import Networks
 
     began = time.monotonic()
-    distinct = {(config.seed, config.fold, config.run): config for config in configs}
-    data = Replicates.of(list(distinct.values()), images, tiles)
-    rows = [list(distinct).index((config.seed, config.fold, config.run)) for config in configs]
+    distinct, rows = _replicates(configs)
+    data = Replicates.of(distinct, images, tiles)
     networks = Networks(configs, rows, data, tiles)
-    for row, config in enumerate(distinct.values()):
+    for row, config in enumerate(distinct):
         model = initial_model(config, data.shape.height, data.shape.width, data.shape.classes)
         networks.assign([slot for slot in range(len(rows)) if rows[slot] == row], model)
     histories = [History(config) for config in configs]

@@ -47,6 +47,19 @@ def blind(config: TrainingConfig, dataset: PreparedDataset) -> PaperCnn:
     return model
 
 
+def hidden(config: TrainingConfig, dataset: PreparedDataset) -> list[PaperCnn]:
+    """Two networks; the one whose folded offset is beyond float32's least number differs in a sign.
+
+    Its filter gives nothing but minus infinity, of which the ReLU makes zeros, as it does of the other's.
+    """
+    models = [model_of(config, dataset), model_of(config, dataset)]
+    with torch.no_grad():
+        for model, sign in zip(models, (-1, 1), strict=True):
+            model.norm.weight[0] = sign * 1e36
+            model.norm.bias[0] = torch.finfo(torch.float32).min
+    return models
+
+
 def member(config: TrainingConfig, dataset: PreparedDataset, model: PaperCnn, isa: str) -> Member:
     variant = library.variant(isa)
     made = Member(config, dataset, replicate(config, dataset, variant), variant)
@@ -126,6 +139,15 @@ def test_packed_cpu_scores_no_network_whose_folded_filters_overflow(small: Prepa
 
 
 @pytest.mark.parametrize("isa", ISAS)
+def test_packed_cpu_sees_an_infinite_filter_behind_the_relu(isa: str) -> None:
+    few = toy(images=36, side=5)
+    config, index = replace(CALM, batch_size=24), few.split(0).test_index
+    members = [member(config, few, model, isa) for model in hidden(config, few)]
+    assert sorted(bool(found.logits(index).isfinite().all()) for found in members) == [False, True]
+    assert sorted(found.train_epoch() is not None for found in members) == [False, True]
+
+
+@pytest.mark.parametrize("isa", ISAS)
 def test_packed_cpu_sees_a_weight_that_is_not_finite_though_the_loss_was(small: PreparedDataset, isa: str) -> None:
     # One step: its loss is that of the initial weights.
     found = member(LEAPING, small, model_of(LEAPING, small, scale=1e18), isa)
@@ -140,3 +162,5 @@ def test_packed_cuda_sees_what_overflows(small: PreparedDataset) -> None:
     filters = [model_of(calm, few), model_of(calm, few, filters=1e20), model_of(calm, few, scale=3e38)]
     assert interpreted(_alive, calm, few, filters) == [[1, 0, 0], [1, 0, 0]]
     assert interpreted(_alive, leaping, few, [blind(leaping, few)]) == [[1], [0]]
+    one_step = replace(calm, batch_size=24)
+    assert sorted(interpreted(_alive, one_step, few, hidden(one_step, few))[0]) == [0, 1]

@@ -69,6 +69,8 @@ def pack(count: int) -> list[TrainingConfig]:
             weight_decay=1e-4 * (i % 3),
             loss=tuple(LOSSES)[i % 4],
             epochs=2,
+            batch_size=32 if i % 4 < 2 else 25,
+            seed=i // 4 % 2,
         )
         for i in range(count)
     ]

@@ -16,7 +16,7 @@ from studies.training import TrainingConfig
 from workers.bench_parity import WITHOUT_EFFECT, update_errors
 from workers.evaluation import set_population_statistics
 from workers.native import library
-from workers.packed_cpu import Member, initial_model, patch_sums, replicate
+from workers.packed_cpu import WEIGHTS, Member, initial_model, patch_sums, replicate
 from workers.reference import batch_order, fold_tensors
 
 ISAS = library.usable_isas()
@@ -198,6 +198,52 @@ def test_the_weights_move_by_learning_rate_times_velocity(usps_like: PreparedDat
         np.testing.assert_allclose(after[name], before[name] - np.float32(0.5) * velocity[name], atol=1e-6)
 
 
+DERIVED = 0.8740320488976421
+"""Momentum of the derived point, which takes all digits of float32."""
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_momentum_keeps_the_digits_of_float32(usps_like: PreparedDataset, isa: str) -> None:
+    # Weights that do not move have the same gradient at each step, and momentum adds up its powers.
+    config = replace(CONFIG, batch_size=103, learning_rate=1e-30, momentum=DERIVED)
+    trained = member(config, usps_like, isa)
+    trained.train_epoch()
+    first = trained.velocity()
+    for _ in range(29):
+        trained.train_epoch()
+    for name, last in trained.velocity().items():
+        wanted = (1 - DERIVED**30) / (1 - DERIVED) * first[name]
+        np.testing.assert_allclose(last, wanted, rtol=0, atol=3e-6 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_learning_rate_and_decay_keep_the_digits_of_float32(usps_like: PreparedDataset, isa: str) -> None:
+    # So large that what they multiply is all that is left.
+    config = replace(CONFIG, batch_size=103, learning_rate=1.2345678e12, weight_decay=1.2345678e12)
+    trained = member(config, usps_like, isa)
+    before = trained.parameters()
+    trained.train_epoch()
+    after, velocity = trained.parameters(), trained.velocity()
+    for name in ("convolution.weight", "norm.weight", WEIGHTS):
+        np.testing.assert_allclose(velocity[name], 1.2345678e12 * before[name], rtol=0, atol=1e6)
+        np.testing.assert_allclose(after[name], -1.2345678e12 * velocity[name], rtol=5e-7)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_the_thread_counts_in_subnormals_as_before(usps_like: PreparedDataset, isa: str) -> None:
+    trained = member(replace(CONFIG, batch_size=103), usps_like, isa)
+    logits, targets = np.zeros((1, 3), np.float32), np.zeros(1, np.int64)
+    values, slopes = np.empty(1), np.empty((1, 3))
+    arrays = [array.ctypes.data for array in (logits, targets, values, slopes)]
+    for call in (
+        trained.train_epoch,
+        lambda: trained.logits(np.arange(3)),
+        lambda: library.variant(isa).losses(0, 3, 1, *arrays),
+    ):
+        call()
+        assert (np.full(16, 1e-30, np.float32) * np.float32(1e-10)).min() > 0
+
+
 def test_logits_are_those_of_the_network_with_population_statistics(usps_like: PreparedDataset) -> None:
     # 103 training images in batches of 25: three images enter the statistics alone.
     assert_logits_agree(replace(CONFIG, batch_size=25), usps_like, ISAS[0])
@@ -247,3 +293,13 @@ def test_patch_sums_are_exact(shape: tuple[int, int], isa: str) -> None:
     assert sums.count == len(patches)
     np.testing.assert_array_equal(sums.first, patches.sum(0))
     np.testing.assert_array_equal(sums.second, patches.T @ patches)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_patch_sums_of_many_bright_images_are_exact(isa: str) -> None:
+    # 150 images of 256 vectors of positions: a lane would pass 2^31 if it were not emptied in between.
+    dataset = from_arrays("bright", np.full((150, 68, 68), 255), np.arange(150) % 2, np.arange(150) // 2 % 2)
+    sums = patch_sums(dataset, np.arange(150), library.variant(isa))
+    assert sums.count == 150 * 64 * 64
+    assert (sums.first == sums.count * 255).all()
+    assert (sums.second == sums.count * 255**2).all()

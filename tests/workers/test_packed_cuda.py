@@ -20,7 +20,7 @@ from studies.losses import LOSSES
 from studies.results import Outcome, TrainingResult
 from studies.training import TrainingConfig
 from workers.engine import SILENT, Cancelled, DoesNotFit, Hooks
-from workers.packed_cuda import PackedCuda
+from workers.packed_cuda import PackedCuda, _groups, _replicates
 from workers.reference import Reference
 from workers.train import choose_engine
 from workers.triton.data import DeviceImages
@@ -92,10 +92,10 @@ def digits() -> PreparedDataset:
 
 PACK = [
     replace(CONFIG, learning_rate=0.01),
-    replace(CONFIG, cell=1, fold=1, momentum=0.5, weight_decay=0.0, loss="cross-entropy"),
-    replace(CONFIG, cell=2, run=1, learning_rate=0.02, loss="energy"),
+    replace(CONFIG, cell=1, fold=1, run=1, momentum=0.5, weight_decay=0.0, loss="cross-entropy"),
+    replace(CONFIG, cell=2, seed=1, learning_rate=0.02, loss="energy"),
 ]
-"""Members that differ in everything that members may differ in."""
+"""Members that go in step, and differ in everything in which such may."""
 
 
 @pytest.fixture(scope="module")
@@ -142,11 +142,34 @@ def test_a_member_has_the_same_bits_alone_and_in_every_slot(
     assert len({result.train_loss for result in results}) == 3
 
 
+def test_members_share_what_seed_fold_and_run_have_in_common() -> None:
+    others = [replace(CONFIG, **{name: 1}) for name in ("seed", "fold", "run")]
+    distinct, rows = _replicates([CONFIG, *others, replace(CONFIG, cell=1, momentum=0.0)])
+    assert (distinct, rows) == ([replace(CONFIG, cell=1, momentum=0.0), *others], [0, 1, 2, 3, 0])
+
+
+def test_members_go_in_step_if_batches_and_epochs_are_equal_in_size_and_number(digits: PreparedDataset) -> None:
+    # Of 21, 20 and 19 training images.
+    configs = [replace(CONFIG, fold=fold, batch_size=10) for fold in (0, 1, 2)]
+    configs += [replace(CONFIG, batch_size=9), replace(CONFIG, batch_size=10, epochs=2), replace(CONFIG, batch_size=10)]
+    assert _groups(configs, digits) == [[0, 1, 5], [2], [3], [4]]
+
+
+def test_the_resident_images_are_those_of_the_data_set(digits: PreparedDataset) -> None:
+    engine = PackedCuda(TINY)
+    first = engine._images(digits, "cpu")
+    other = from_arrays(digits.name, 255 - digits.images, digits.labels, digits.folds)
+    assert engine._images(digits, "cpu") is first
+    found = engine._images(other, "cpu")
+    assert found.dataset is other
+    assert (found.pixels.numpy() == other.images.reshape(30, -1)).all()
+
+
 def test_the_bit_comparison_sees_two_swapped_slots(alone: list[TrainingResult]) -> None:
     first, second, third = alone
     moved = [
-        replace(second, cell=first.cell, fold=first.fold),
-        replace(first, cell=second.cell, fold=second.fold),
+        replace(second, cell=first.cell, fold=first.fold, run=first.run),
+        replace(first, cell=second.cell, fold=second.fold, run=second.run),
         third,
     ]
     assert bits(moved) != bits(alone)
