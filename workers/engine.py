@@ -36,6 +36,8 @@ class Engine(Protocol):
     name: str
     network_bytes: int
     """Memory of the device that each member of a pack may need besides the data set."""
+    most_classes: int | None
+    """Of a data set that it trains; None for any number."""
 
     def supports(self, config: TrainingConfig, device: str) -> bool:
         """Whether this engine can train that configuration on that device."""

@@ -85,6 +85,7 @@ class PackedCpu:
     network_bytes = 1 << 20
     """Its result. Networks come and go one by one, and so do order and moments of a (fold, run), which at 9,000 images
     take 0.4 MB in batches of 128 and 47 MB one by one."""
+    most_classes: int | None = library.MOST_CLASSES
 
     def __init__(self, isa: str | None = None) -> None:
         self._isa = isa
@@ -116,7 +117,7 @@ class PackedCpu:
         self, configs: Sequence[TrainingConfig], dataset: PreparedDataset, device: str, threads: int, hooks: Hooks
     ) -> list[TrainingResult]:
         """See `workers.engine.Engine.train`."""
-        if dataset.classes > library.MOST_CLASSES:
+        if dataset.classes > library.MOST_CLASSES:  # beyond which its arrays end
             raise ValueError(f"packed-cpu trains at most {library.MOST_CLASSES} classes, not {dataset.classes}")
         variant, stop = self.variant(), threading.Event()
         until_stopped = Hooks(hooks.epoch_done, lambda: stop.is_set() or hooks.cancelled())

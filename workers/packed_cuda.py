@@ -69,7 +69,7 @@ from workers.engine import Cancelled, DoesNotFit, Hooks
 from workers.packed_cpu import initial_model
 from workers.triton.data import DeviceImages, Replicates
 from workers.triton.history import History
-from workers.triton.shapes import TILES, Tiles
+from workers.triton.shapes import MOST_CLASSES, TILES, Tiles
 
 
 class PackedCuda:
@@ -83,6 +83,7 @@ class PackedCuda:
     version = 3
     network_bytes = 16 << 20
     """1.7 MB for 28 x 28 images in ten classes, and 8 MB of pixels in order if no other shares its (fold, run)."""
+    most_classes: int | None = MOST_CLASSES
 
     def __init__(self, tiles: Mapping[str, Tiles] = TILES) -> None:
         self._tiles = tiles

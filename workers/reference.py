@@ -88,6 +88,7 @@ class Reference:
     version = 2
     network_bytes = 1 << 20
     """Its result, on the processor; networks come and go one by one."""
+    most_classes: int | None = None
 
     def supports(self, config: TrainingConfig, device: str) -> bool:
         """Every model that is registered on this machine, on any device, in float32."""

@@ -114,7 +114,8 @@ def _check(spec: StudySpec, dataset: PreparedDataset, device: str, pack_size: in
         raise ValueError("racing must be false here: only the service drops cells between rounds")
     if pack_size is not None and pack_size < 1:
         raise ValueError(f"pack must be at least 1, not {pack_size}")
-    numeric_class = numeric_class_of(spec.model, spec.engine, spec.precision, spec.bn_statistics, device)
+    how = spec.model, spec.engine, spec.precision, spec.bn_statistics, device, dataset.classes
+    numeric_class = numeric_class_of(*how)
     if numeric_class is None:
         raise ValueError(f"engine {spec.engine} cannot train {spec.model} in {spec.precision} on {device}")
     return numeric_class
@@ -122,7 +123,7 @@ def _check(spec: StudySpec, dataset: PreparedDataset, device: str, pack_size: in
 
 def _minutes(spec: StudySpec, dataset: PreparedDataset, device: str) -> Pace:
     """Packs of about a minute, of which the first, by the rule of thumb, is a quarter."""
-    offered = offer_of(spec.model, spec.engine, spec.precision, spec.bn_statistics, device)
+    offered = offer_of(spec.model, spec.engine, spec.precision, spec.bn_statistics, device, dataset.classes)
     assert offered is not None, "_check has found an engine"
     images = spec.epochs * int((dataset.folds != 0).sum())
     return Pace(members_for(MINUTE / 4, offered, images), offered.at_once, offered.networks)

@@ -19,21 +19,29 @@ ENGINES: tuple[Engine, ...] = (*AUTOMATIC, PackedCuda())
 """Every engine, by whose name a study may ask for it."""
 
 
-def choose_engine(config: TrainingConfig, device: str, engine: str = "auto") -> Engine:
+class _NoEngine(ValueError):
+    """Nothing on this machine trains that."""
+
+
+def choose_engine(config: TrainingConfig, device: str, engine: str = "auto", classes: int = 2) -> Engine:
     """The engine that will train a configuration.
 
     Args:
         config: any member of the pack.
         device: `cpu` or `cuda`.
         engine: `auto`, or the name of one that has to be used.
+        classes: of the data set.
 
     Raises:
         ValueError: the named engine, or every engine, cannot train it there.
     """
     for candidate in AUTOMATIC if engine == "auto" else ENGINES:
         if engine in ("auto", candidate.name) and candidate.supports(config, device):
-            return candidate
-    raise ValueError(f"engine {engine} cannot train {config.model} in {config.precision} on {device}")
+            if candidate.most_classes is None or classes <= candidate.most_classes:
+                return candidate
+            if engine != "auto":
+                raise ValueError(f"engine {engine} trains at most {candidate.most_classes} classes, not {classes}")
+    raise _NoEngine(f"engine {engine} cannot train {config.model} in {config.precision} on {device}")
 
 
 def train_pack(
@@ -66,28 +74,42 @@ def train_pack(
         raise ValueError("a pack has at least one member")
     for model, batch_size in {(config.model, config.batch_size) for config in configs}:
         check_batch(model, batch_size, dataset.image_shape)
-    chosen = choose_engine(configs[0], device, engine)
+    chosen = choose_engine(configs[0], device, engine, dataset.classes)
     if not all(chosen.supports(config, device) for config in configs):
         raise ValueError(f"engine {chosen.name} cannot train every member of the pack on {device}")
     return chosen.train(configs, dataset, device, threads or available_threads(), hooks)
 
 
-def offer_of(model: str, engine: str, precision: str, bn_statistics: str, device: str) -> Offer | None:
-    """What a study's trainings would get on a device; None if no engine there can train them."""
-    chosen = _engine_for(model, engine, precision, bn_statistics, device)
+def offer_of(
+    model: str, engine: str, precision: str, bn_statistics: str, device: str, classes: int = 2
+) -> Offer | None:
+    """What a study's trainings would get on a device; None if no engine there can train them.
+
+    Raises:
+        ValueError: the named engine has no room for so many classes.
+    """
+    chosen = _engine_for(model, engine, precision, bn_statistics, device, classes)
     if chosen is None:
         return None
     numeric_class = with_code(chosen.numeric_class(precision, device), model)
     return offer(chosen, numeric_class, device, available_threads())
 
 
-def numeric_class_of(model: str, engine: str, precision: str, bn_statistics: str, device: str) -> str | None:
-    """The numeric class that a study's trainings would get on a device; None if no engine there can train them."""
-    chosen = _engine_for(model, engine, precision, bn_statistics, device)
+def numeric_class_of(
+    model: str, engine: str, precision: str, bn_statistics: str, device: str, classes: int = 2
+) -> str | None:
+    """The numeric class that a study's trainings would get on a device; None if no engine there can train them.
+
+    Raises:
+        ValueError: the named engine has no room for so many classes.
+    """
+    chosen = _engine_for(model, engine, precision, bn_statistics, device, classes)
     return None if chosen is None else with_code(chosen.numeric_class(precision, device), model)
 
 
-def _engine_for(model: str, engine: str, precision: str, bn_statistics: str, device: str) -> Engine | None:
+def _engine_for(
+    model: str, engine: str, precision: str, bn_statistics: str, device: str, classes: int
+) -> Engine | None:
     """The engine that would train a study on a device; None if none can."""
     probe = TrainingConfig(
         cell=0,
@@ -105,6 +127,6 @@ def _engine_for(model: str, engine: str, precision: str, bn_statistics: str, dev
         precision=precision,
     )
     try:
-        return choose_engine(probe, device, engine)
-    except ValueError:
+        return choose_engine(probe, device, engine, classes)
+    except _NoEngine:
         return None

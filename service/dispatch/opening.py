@@ -96,13 +96,19 @@ def checked_images(spec: StudySpec, file: PreparedFile) -> int:
         DatasetError, ValueError: it cannot.
     """
     dataset = load_unchanged(file.path, file.sha256)
-    if dataset.classes > MOST_CLASSES and spec.engine != "reference":
+    if dataset.classes > MOST_CLASSES and _may_be_packed(spec):
         raise DatasetError(f"engine must be reference for more than {MOST_CLASSES} classes, not {spec.engine}")
     check_batch(spec.model, spec.batch_size, dataset.image_shape)
     least = min(len(dataset.split(fold).train_index) for fold in range(spec.folds_used))
     if spec.batch_size > least:
         raise DatasetError(f"batch_size must be at most the {least:,} training images of a fold, not {spec.batch_size}")
     return len(dataset.images)
+
+
+def _may_be_packed(spec: StudySpec) -> bool:
+    """Whether a worker would take a packed engine, which it says before it knows the data set."""
+    packs = spec.model == "paper-cnn" and spec.bn_statistics == "population"
+    return spec.engine.startswith("packed") or (spec.engine == "auto" and packs)
 
 
 def _exists(session: Session, study_id: str) -> bool:

@@ -39,3 +39,20 @@ def test_a_batch_without_a_variance_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="batch_size must be at least 2"):
         checked(tmp_path, (24, 5, 5), batch_size=1)
     assert checked(tmp_path, (24, 5, 6), batch_size=1) == 24
+
+
+MANY = "engine must be reference for more than 64 classes, not"
+
+
+@pytest.mark.parametrize("engine", ["auto", "packed-cpu", "packed-cuda"])
+def test_more_classes_than_packed_engines_take_are_refused_where_one_would_be_taken(
+    tmp_path: Path, engine: str
+) -> None:
+    with pytest.raises(DatasetError, match=f"{MANY} {engine}"):
+        checked(tmp_path, (130, 5, 6), classes=65, engine=engine)
+    assert checked(tmp_path, (128, 5, 6), classes=64, engine=engine) == 128
+
+
+def test_more_classes_are_taken_where_the_reference_trains_anyway(tmp_path: Path) -> None:
+    assert checked(tmp_path, (130, 5, 6), classes=65, engine="reference") == 130
+    assert checked(tmp_path, (130, 5, 6), classes=65, bn_statistics="moving") == 130

@@ -121,12 +121,10 @@ def test_another_study_takes_a_folder_without_results(finished: Folder, kept: se
 def test_what_only_the_engine_refuses_leaves_the_folder_to_a_better_study(
     folder: Folder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    many = toy("rotated-digits", images=390, classes=65)
-    np.savez_compressed(folder.path / "data.npz", allow_pickle=False, **many.arrays())
-    folder.write(engine="packed-cpu")
+    folder.write(batch_size=1_000)
     assert folder.run() == 2
-    assert "packed-cpu trains at most 64 classes, not 65" in capsys.readouterr().err
-    folder.write(engine="reference")
+    assert "batch_size must be at most the 160 training images of a fold" in capsys.readouterr().err
+    folder.write(batch_size=32)
     assert folder.run() == 0
 
 

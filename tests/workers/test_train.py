@@ -1,8 +1,10 @@
 """`train_pack`: which engine, which numeric class, and results in order."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from worker_data import CONFIG, bits, toy
 
 from studies.datasets.load import PreparedDataset, from_arrays
 from studies.results import Outcome
+from studies.spec import StudySpec
+from workers import run
 from workers.devices import available_threads, device_name
 from workers.engine import SILENT
 from workers.native import library
@@ -41,6 +45,42 @@ def test_an_engine_that_cannot_is_refused(config: object, engine: str) -> None:
         choose_engine(config, "cpu", engine)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="cannot train"):
         train_pack([config], toy(), engine=engine)  # type: ignore[list-item]
+
+
+@built
+def test_auto_takes_the_reference_for_more_classes_than_the_packed_engine_has_room_for() -> None:
+    for classes, wanted in ((64, "packed-cpu"), (65, "reference")):
+        dataset = toy(images=4 * classes, folds=2, side=6, classes=classes)
+        (result,) = train_pack([replace(CONFIG, epochs=1)], dataset)
+        assert result.engine == wanted
+        announced = numeric_class_of("paper-cnn", "auto", "fp32", "population", "cpu", classes)
+        assert result.numeric_class == announced
+
+
+@built
+def test_a_study_of_many_classes_is_run_by_the_reference_and_says_so(tmp_path: Path) -> None:
+    dataset = toy("digit-folder", images=140, folds=2, side=6, classes=70)
+    one = {"learning_rate": {"values": [0.01]}, "momentum": {"values": [0.5]}}
+    spec = {"dataset": "digit-folder", "loss": "sse", "folds": 2, "folds_used": 1, "runs": 1, "epochs": 1}
+    spec |= {"batch_size": 32, "grid": one, "references": []}
+    run.run(StudySpec.from_json(spec), dataset, tmp_path / "auto", "cpu", 4)
+    lines = (tmp_path / "auto" / "replicates.jsonl").read_text(encoding="utf-8").splitlines()
+    manifest = json.loads((tmp_path / "auto" / "manifest.json").read_text(encoding="utf-8"))
+    found = {(result["engine"], result["numeric_class"]) for result in map(json.loads, lines)}
+    assert found == {("reference", manifest["numeric_class"])}
+    with pytest.raises(ValueError, match="engine packed-cpu trains at most 64 classes, not 70"):
+        run.run(StudySpec.from_json(spec | {"engine": "packed-cpu"}), dataset, tmp_path / "named", "cpu", 4)
+    assert not (tmp_path / "named").exists()
+
+
+@pytest.mark.parametrize(("engine", "device"), [("packed-cpu", "cpu"), ("packed-cuda", "cuda")])
+def test_a_named_engine_without_room_for_the_classes_is_refused(engine: str, device: str) -> None:
+    if not any(known.name == engine and known.supports(CONFIG, device) for known in ENGINES):
+        pytest.skip(f"{engine} is not installed")
+    with pytest.raises(ValueError, match=f"engine {engine} trains at most 64 classes, not 65"):
+        choose_engine(CONFIG, device, engine, 65)
+    with pytest.raises(ValueError, match=f"engine {engine} trains at most 64 classes, not 65"):
+        train_pack([CONFIG], toy(images=130, folds=2, side=6, classes=65), device, engine=engine)
 
 
 def test_results_stand_in_the_order_of_the_configurations() -> None:
