@@ -5,22 +5,26 @@ BIN := $(VENV)/bin
 NATIVE := $(wildcard workers/native/*.c workers/native/*.h) setup.py
 READY := $(VENV)/ready
 
+TESTS := test-science test-service test-commands test-processes test-storms
 COMMANDS := $(wildcard tests/acceptance/test_commands*.py) tests/acceptance/test_docs.py tests/acceptance/test_extending.py
 
-.PHONY: demo test test-parts test-commands test-processes test-storms chaos fuzz check lint types imports security audit docs requirements clean
+.PHONY: demo test $(TESTS) chaos fuzz check lint types imports security audit docs requirements clean
 
 demo: $(READY)
 	$(BIN)/goldenbench demo
 
 # OpenMP's idle threads spin, and four lanes on two cores took 15 % more processor time for it.
-test test-parts test-commands test-processes test-storms: export OMP_WAIT_POLICY = passive
+$(TESTS): export OMP_WAIT_POLICY = passive
 
 # Side by side: the tests of whole processes mostly wait.
 test: $(READY)
-	+$(MAKE) --no-print-directory --jobs=4 --output-sync=target test-parts test-commands test-processes test-storms
+	+$(MAKE) --no-print-directory --output-sync=target $(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=5) $(TESTS)
 
-test-parts: $(READY)
-	$(BIN)/python -m pytest --ignore=tests/acceptance --ignore=tests/chaos --ignore=tests/cluster --ignore=tests/workers
+test-science: $(READY)
+	$(BIN)/python -m pytest tests/studies tests/workers
+
+test-service: $(READY)
+	$(BIN)/python -m pytest --ignore=tests/acceptance --ignore=tests/chaos --ignore=tests/cluster --ignore=tests/studies --ignore=tests/workers
 
 test-commands: $(READY)
 	$(BIN)/python -m pytest $(COMMANDS)
@@ -29,7 +33,7 @@ test-processes: $(READY)
 	$(BIN)/python -m pytest tests/acceptance $(addprefix --ignore=,$(COMMANDS))
 
 test-storms: $(READY)
-	$(BIN)/python -m pytest tests/chaos tests/cluster tests/workers
+	$(BIN)/python -m pytest tests/chaos tests/cluster
 
 # The storms of docs/reliability.md, then the planted defects that they have to catch; it says there how long that takes.
 chaos: $(READY)
@@ -41,7 +45,9 @@ fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz --cases 10000
 	GOLDENBENCH_FUZZ_EXAMPLES=300 $(BIN)/python -m pytest -q tests/service/test_life_cycle_machine.py
 
-check: lint types imports security test
+# The types beside the tests, which leave a little of two processors.
+check: lint imports security
+	+$(MAKE) --no-print-directory --output-sync=target --jobs=6 types test
 
 lint: $(READY)
 	$(BIN)/ruff check .

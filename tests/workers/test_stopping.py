@@ -61,12 +61,11 @@ def test_a_run_that_is_stopped_says_so_in_a_line_and_goes_on_when_asked_again(fo
     folder.write(epochs=20)
     with folder.start("--pack", "1") as process:
         assert process.stdout is not None
-        for _ in range(3):
-            process.stdout.readline()
+        process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     stored = len(folder.results())
-    assert 3 <= stored < TOTAL
+    assert 1 <= stored < TOTAL
     assert err == f"stopped with {stored} results in {folder.out}; the same command goes on from there\n"
     assert process.returncode == 130
     assert folder.run() == 0
