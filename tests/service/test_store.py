@@ -96,6 +96,16 @@ def test_migrate_succeeds_when_several_processes_start_at_once(database: str) ->
     store.close()
 
 
+def test_migrations_are_one_transaction_that_nobody_comes_between(database: str) -> None:
+    store = Store(database)
+    commits: list[sa.Connection] = []
+    sa.event.listen(store.engine, "commit", commits.append)
+    store.migrate()
+    assert len(commits) == 1
+    assert differences(store) == []
+    store.close()
+
+
 def test_optuna_keeps_its_version_apart_from_ours(store: Store) -> None:
     with store.read() as session:
         ours = session.scalar(sa.text(f"SELECT version_num FROM {VERSION_TABLE}"))
