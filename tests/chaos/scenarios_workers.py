@@ -5,6 +5,8 @@ import signal
 import time
 from random import Random
 
+from sqlalchemy.exc import IntegrityError
+
 from studies.results import Outcome
 from tests.chaos.deployment import Deployment
 from tests.chaos.fault_log import FaultLog, Violation
@@ -164,10 +166,13 @@ def late_results(log: FaultLog, random: Random) -> None:
                 deployment.http.post(f"/v1/studies/{study}/pause")
                 eventually(lambda: not deployment.packs(study, ["running"]), AGAIN_SECONDS, "its packs are discarded")
                 deployment.http.post(f"/v1/studies/{study}/resume")
-            with deployment.store.write() as session:
-                pack = session.query(Pack).filter(Pack.id == victim.pack).one()
-                late = accept.Arrival(victim.pack, victim.attempt, forged(session, pack), 0.1)
-                taken = accept.accept(session, [late])[0]
+            try:
+                with deployment.store.write() as session:
+                    pack = session.query(Pack).filter(Pack.id == victim.pack).one()
+                    late = accept.Arrival(victim.pack, victim.attempt, forged(session, pack), 0.1)
+                    taken = accept.accept(session, [late])[0]
+            except IntegrityError as error:
+                raise Violation(f"I1: a late result was taken, and only the key refused it: {error.orig}") from error
             log.count_up("late_results")
             log.note("late result", pack=victim.pack, attempt=victim.attempt, taken=taken)
         struck_run(deployment, study, calm)
