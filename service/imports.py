@@ -1,7 +1,6 @@
 """Taking the results of `python -m workers.run` into the store."""
 
 import hashlib
-import json
 import secrets
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from service.store.tables import IdempotencyKey, Pack, Study, now
 from service.submission import study_of_key
 from studies.fields import SpecError
 from studies.spec import StudySpec
-from workers.folder import MANIFEST, SPEC, read_results, whole_lines
+from workers.folder import SPEC, read_manifest, read_results, whole_lines
 from workers.run import configs
 
 
@@ -34,7 +33,7 @@ def import_folder(store: Store, folder: Path) -> tuple[str, int]:
     """
     try:
         spec = StudySpec.from_json_text((folder / SPEC).read_text(encoding="utf-8"))
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_manifest(folder)
         results = list(read_results(folder))
         sha256 = hashlib.sha256(spec.canonical().encode() + whole_lines(folder)).hexdigest()
         dataset_sha256, images = str(manifest["dataset_sha256"]), int(manifest["images"])
@@ -44,8 +43,8 @@ def import_folder(store: Store, folder: Path) -> tuple[str, int]:
     if spec.racing:
         raise SetupError(f"{folder} holds a racing study, which only the service can run")
     wanted = {config.key for config in configs(spec)}
-    if len({result.key for result in results}) < len(results) or not {result.key for result in results} <= wanted:
-        raise SetupError(f"{folder} has results that are not its study's, or one twice")
+    if not {result.key for result in results} <= wanted:
+        raise SetupError(f"{folder} has results that are not its study's")
     classes = {result.numeric_class for result in results}
     if len(classes) != 1:
         raise SetupError(f"{folder} mixes {len(classes)} numeric classes: {', '.join(sorted(classes)) or 'none'}")

@@ -1,6 +1,5 @@
 """What the folders of trained studies hold."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from studies.comparison.table import ScoreTable
 from studies.grid import Cell, cells
 from studies.pair_answer import Member
 from studies.spec import StudySpec
-from workers.folder import MANIFEST, SPEC, read_results
+from workers.folder import MANIFEST, SPEC, read_manifest, read_results
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def read(preset: Preset, folder: Path) -> Trained | None:
     grid = cells(preset.spec)
     if not (folder / MANIFEST).exists():
         return None
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_manifest(folder)
     if manifest["trained"] < len(grid) * preset.spec.replicates_per_cell:
         return None
     stored = StudySpec.from_json_text((folder / SPEC).read_text(encoding="utf-8"))
