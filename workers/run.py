@@ -21,12 +21,12 @@ from studies.datasets.load import PreparedDataset, load
 from studies.grid import cells
 from studies.spec import StudySpec
 from studies.training import TrainingConfig, training_config
-from workers.capacity import Offer, members_for
+from workers.capacity import members_for
 from workers.devices import available_threads, default_device, device_name
 from workers.engine import DoesNotFit
 from workers.folder import claim, whole_lines, write_manifest, writing
 from workers.pace import MINUTE, Pace
-from workers.train import offer_of, train_pack
+from workers.train import numeric_class_of, offer_of, train_pack
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -76,14 +76,14 @@ def run(spec: StudySpec, dataset: PreparedDataset, out: Path, device: str, pack_
             holds another study, another data set's results or those of another numeric class.
         DoesNotFit, MemoryError: a pack is too large for the device.
     """
-    offered = _check(spec, dataset, device, pack_size)
-    pace = Pace.fixed(pack_size) if pack_size else _minutes(spec, dataset, offered)
+    numeric_class = _check(spec, dataset, device, pack_size)
+    pace = Pace.fixed(pack_size) if pack_size else _minutes(spec, dataset, device)
     everything = {config.key: config for config in configs(spec)}
     fixed = {
         "fingerprint": spec.fingerprint,
         "dataset_sha256": dataset.sha256,
         "images": len(dataset.images),
-        "numeric_class": offered.numeric_class,
+        "numeric_class": numeric_class,
     }
     with writing(out) as lines:
         manifest, done = claim(out, spec, everything, fixed, _machine(device))
@@ -103,8 +103,8 @@ def run(spec: StudySpec, dataset: PreparedDataset, out: Path, device: str, pack_
             print(f"{manifest['trained']} of {len(everything)} trainings", flush=True)
 
 
-def _check(spec: StudySpec, dataset: PreparedDataset, device: str, pack_size: int | None) -> Offer:
-    """Refuse what no training can come of; what the device offers the others.
+def _check(spec: StudySpec, dataset: PreparedDataset, device: str, pack_size: int | None) -> str:
+    """Refuse what no training can come of; the numeric class of the results.
 
     Raises:
         ValueError: see `run`.
@@ -114,14 +114,17 @@ def _check(spec: StudySpec, dataset: PreparedDataset, device: str, pack_size: in
         raise ValueError("racing must be false here: only the service drops cells between rounds")
     if pack_size is not None and pack_size < 1:
         raise ValueError(f"pack must be at least 1, not {pack_size}")
-    offered = offer_of(spec.model, spec.engine, spec.precision, spec.bn_statistics, device, dataset.classes)
-    if offered is None:
+    how = spec.model, spec.engine, spec.precision, spec.bn_statistics, device, dataset.classes
+    numeric_class = numeric_class_of(*how)
+    if numeric_class is None:
         raise ValueError(f"engine {spec.engine} cannot train {spec.model} in {spec.precision} on {device}")
-    return offered
+    return numeric_class
 
 
-def _minutes(spec: StudySpec, dataset: PreparedDataset, offered: Offer) -> Pace:
+def _minutes(spec: StudySpec, dataset: PreparedDataset, device: str) -> Pace:
     """Packs of about a minute, of which the first, by the rule of thumb, is a quarter."""
+    offered = offer_of(spec.model, spec.engine, spec.precision, spec.bn_statistics, device, dataset.classes)
+    assert offered is not None, "_check has found an engine"
     images = spec.epochs * int((dataset.folds != 0).sum())
     return Pace(members_for(MINUTE / 4, offered, images), offered.at_once, offered.networks)
 

@@ -85,12 +85,32 @@ def offer_of(
 ) -> Offer | None:
     """What a study's trainings would get on a device; None if no engine there can train them.
 
-    Args:
-        classes: of the data set; the fewest there can be, where it is not known yet.
+    Raises:
+        ValueError: the named engine has no room for so many classes.
+    """
+    chosen = _engine_for(model, engine, precision, bn_statistics, device, classes)
+    if chosen is None:
+        return None
+    numeric_class = with_code(chosen.numeric_class(precision, device), model)
+    return offer(chosen, numeric_class, device, available_threads())
+
+
+def numeric_class_of(
+    model: str, engine: str, precision: str, bn_statistics: str, device: str, classes: int = 2
+) -> str | None:
+    """The numeric class that a study's trainings would get on a device; None if no engine there can train them.
 
     Raises:
         ValueError: the named engine has no room for so many classes.
     """
+    chosen = _engine_for(model, engine, precision, bn_statistics, device, classes)
+    return None if chosen is None else with_code(chosen.numeric_class(precision, device), model)
+
+
+def _engine_for(
+    model: str, engine: str, precision: str, bn_statistics: str, device: str, classes: int
+) -> Engine | None:
+    """The engine that would train a study on a device; None if none can."""
     probe = TrainingConfig(
         cell=0,
         fold=0,
@@ -107,16 +127,6 @@ def offer_of(
         precision=precision,
     )
     try:
-        chosen = choose_engine(probe, device, engine, classes)
+        return choose_engine(probe, device, engine, classes)
     except _NoEngine:
         return None
-    numeric_class = with_code(chosen.numeric_class(precision, device), model)
-    return offer(chosen, numeric_class, device, available_threads())
-
-
-def numeric_class_of(
-    model: str, engine: str, precision: str, bn_statistics: str, device: str, classes: int = 2
-) -> str | None:
-    """The numeric class of what `offer_of` offers; None if it offers nothing."""
-    found = offer_of(model, engine, precision, bn_statistics, device, classes)
-    return None if found is None else found.numeric_class
